@@ -1,0 +1,93 @@
+"""Small languages in configuration values: spans of channels, endpoints, addresses.
+
+Each reader raises ValueError with what it would accept, so that the keys can check their values
+with it when they are read, and those who use a value can take it apart with the same code.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+HIGHEST_PORT = 65535
+_SPAN = re.compile(r"([0-9]{1,10}):([0-9]{1,10})", re.ASCII)
+_ENDPOINT = re.compile(
+    r"(?:\[(?P<v6>[0-9A-Fa-f:.%\w-]+)\]|(?P<name>[^\s:\[\]/,]+)):"
+    r"(?P<first>[0-9]{1,6})(?:-(?P<last>[0-9]{1,6}))?",
+    re.ASCII,
+)
+
+
+def parse_span(text: str) -> tuple[int, int]:
+    """Return (first channel, number of channels) of a span ``start:count``.
+
+    Raises
+    ------
+    ValueError
+        Not two whole numbers, or no channels.
+    """
+    match = _SPAN.fullmatch(text)
+    if match is None or int(match[2]) == 0:
+        raise ValueError("a span is start:count, such as 0:16, with a count of 1 or more")
+    return int(match[1]), int(match[2])
+
+
+def parse_endpoint(text: str) -> list[tuple[str, int]]:
+    """Return the (host, port) pairs of one endpoint ``host:port`` or ``host:first-last``.
+
+    IPv6 addresses stand in brackets, ``[::1]:41000-41003``; the pairs hold them without.
+
+    Raises
+    ------
+    ValueError
+        The text is no endpoint, or its ports are not from 1 to 65535 in rising order.
+    """
+    match = _ENDPOINT.fullmatch(text)
+    if match is None:
+        raise ValueError("an endpoint is host:port or host:first-last, IPv6 addresses in brackets")
+    host = match["v6"] or match["name"]
+    if match["v6"] is not None:
+        ipaddress.IPv6Address(host)
+    first = int(match["first"])
+    last = int(match["last"]) if match["last"] is not None else first
+    if not 1 <= first <= last <= HIGHEST_PORT:
+        raise ValueError(f"ports are from 1 to {HIGHEST_PORT}, the first not above the last")
+    return [(host, port) for port in range(first, last + 1)]
+
+
+def parse_endpoints(endpoints: Iterable[str]) -> list[tuple[str, int]]:
+    """Return the (host, port) pairs of all `endpoints` in their order, one for each stream.
+
+    Raises
+    ------
+    ValueError
+        One of them is no endpoint.
+    """
+    return [pair for endpoint in endpoints for pair in parse_endpoint(endpoint)]
+
+
+def is_multicast(host: str | None) -> bool:
+    """Tell whether `host` is the address of a multicast group; names and interfaces are not."""
+    if host is None:
+        return False
+    try:
+        return ipaddress.ip_address(host).is_multicast
+    except ValueError:
+        return False
+
+
+def parse_sha256(text: str) -> str:
+    """Return a SHA-256 checksum in lower case.
+
+    Raises
+    ------
+    ValueError
+        Not 64 hexadecimal digits.
+    """
+    if re.fullmatch("[0-9a-fA-F]{64}", text) is None:
+        raise ValueError("a SHA-256 checksum has 64 hexadecimal digits")
+    return text.lower()
