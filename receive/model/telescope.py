@@ -230,7 +230,7 @@ class TelescopeModel:
         if self.read_uvw is None:
             return self.compute_uvw(time_mjd_s)
         uvw = self.read_uvw(index)
-        holes: NDArray[np.bool_] = np.isnan(uvw).any(axis=1)
+        holes = np.asarray(np.isnan(uvw).any(axis=1))
         if not holes.any():
             return uvw
         return np.where(holes[:, None], self.compute_uvw(time_mjd_s), uvw)
