@@ -1,0 +1,151 @@
+"""``emu-recv``: put the receiver together, run it, exit with a meaningful code."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from receive import cli
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+    from types import FrameType
+
+    from receive.config import Config
+    from receive.receiver import Outcome
+
+PROG = "emu-recv"
+ACTS_ON = ("reception", "consumer", "payload", "monitor")
+_SIGNAL_EXIT = 128
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.common_parser(
+        PROG,
+        "Receive the visibilities of an observation from the network and write them down as a "
+        "Measurement Set.\n\nThe observation is described by a Measurement Set "
+        "(reception.datamodel). All reception.* keys\nand their defaults are in the "
+        "configuration reference.",
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="validate configuration and model, print the plan (sizes, ports, memory, disk), "
+        "bind nothing, write nothing",
+    )
+    parser.add_argument(
+        "--fail-on-loss", action="store_true", help="exit with 7 if any data were lost"
+    )
+    parser.add_argument(
+        "--ready-file",
+        type=Path,
+        metavar="FILE",
+        help="write this file, JSON with pid, host and ports, when packets can come",
+    )
+    parser.add_argument(
+        "--summary-file",
+        type=Path,
+        metavar="FILE",
+        help="write the summary of the run, JSON, when it has ended",
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``emu-recv``; return its exit code."""
+    args = _parser().parse_args(argv)
+    cli.setup_logging(args.verbose)
+    config = cli.load_config(args)
+    config.require_available(ACTS_ON)
+    return check(config) if args.check else receive(config, args)
+
+
+def check(config: Config) -> int:
+    """Print what a run would take, without one."""
+    from receive.consumers.names import output_path  # noqa: PLC0415 (--help must be fast)
+    from receive.measurement_set.reader import open_set  # noqa: PLC0415
+    from receive.measurement_set.writer import required_bytes  # noqa: PLC0415
+    from receive.plan import Plan, required_datamodel  # noqa: PLC0415
+    from receive.progress import format_bytes  # noqa: PLC0415
+
+    plan = Plan.make(config, open_set(required_datamodel(config)).model())
+    limit = config["reception.max_dumps"]
+    dumps = min(limit or len(plan.model.times_mjd_s), len(plan.model.times_mjd_s))
+    needed = required_bytes(plan.model, dumps)
+    lines = plan.lines(config)
+    lines.append(
+        f"disk     {format_bytes(needed)} for {dumps} integrations in {output_path(config, 1)}"
+    )
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+def receive(config: Config, args: argparse.Namespace) -> int:
+    """Receive an observation."""
+    from receive.measurement_set.reader import open_set  # noqa: PLC0415 (--help must be fast)
+    from receive.plan import Plan, required_datamodel  # noqa: PLC0415
+    from receive.receiver import Receiver, summary  # noqa: PLC0415
+
+    stop = threading.Event()
+    caught: list[int] = []
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        caught.append(number)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    plan = Plan.make(config, open_set(required_datamodel(config)).model())
+    outcome = Receiver(config, plan, stop).run(args.ready_file)
+    report = summary(outcome)
+    if args.summary_file is not None:
+        args.summary_file.write_text(json.dumps(report, indent=2) + "\n")
+    sys.stdout.write("\n".join(_summary_lines(outcome)) + "\n")
+    sys.stdout.flush()
+    return _exit_code(outcome, caught, fail_on_loss=args.fail_on_loss)
+
+
+def _summary_lines(outcome: Outcome) -> list[str]:
+    from receive.progress import format_bytes  # noqa: PLC0415 (--help must be fast)
+
+    lines = [line for scan in outcome.scans for line in scan.lines()]
+    total = sum(scan.payload_bytes for scan in outcome.scans)
+    rate = total / outcome.seconds if outcome.seconds else 0.0
+    lines += [
+        f"consumer {name} had no room for {count} integrations"
+        for name, count in outcome.dropped.items()
+        if count
+    ]
+    lines += [str(error) for error in outcome.errors]
+    dumps = sum(scan.dumps for scan in outcome.scans)
+    lines.append(
+        f"received {dumps} integrations, {format_bytes(total)} in {outcome.seconds:.1f} s "
+        f"({format_bytes(rate)}/s): {'DATA WERE LOST' if outcome.lost else 'nothing was lost'}"
+    )
+    return lines
+
+
+def _exit_code(outcome: Outcome, caught: Sequence[int], *, fail_on_loss: bool) -> int:
+    from receive.errors import DataLostError  # noqa: PLC0415 (--help must be fast)
+
+    if outcome.errors:
+        return outcome.errors[0].exit_code
+    if caught:
+        return _SIGNAL_EXIT + caught[0]
+    if outcome.lost and fail_on_loss:
+        return DataLostError.exit_code
+    return 0
+
+
+def entry() -> int:
+    """Entry point of the command."""
+    return cli.run(PROG, main)
+
+
+if __name__ == "__main__":
+    sys.exit(entry())

@@ -1,0 +1,115 @@
+"""The signature of a consumer, and how one is found by its name."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import logging
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from receive.errors import ConfigError, ConsumerError, VisReceiveError
+
+if TYPE_CHECKING:
+    from receive.config import Config
+    from receive.icd.payload import Payload
+    from receive.model import TelescopeModel
+    from receive.stream.ledger import ScanLedger
+
+logger = logging.getLogger(__name__)
+
+ENTRY_POINTS = "vis_receive.consumers"
+BUILT_IN = {
+    "mswriter": "receive.consumers.mswriter.MeasurementSetConsumer",
+    "null": "receive.consumers.null.NullConsumer",
+}
+
+
+class Consumer(Protocol):
+    """What a consumer has; ``close()`` may be left out.
+
+    It is constructed with ``(config, tm)`` before the receiver is ready.  A class attribute
+    ``per_heap = True`` asks for a payload for each heap instead of each dump.  The payload's
+    ``parts`` are valid until ``consume`` returns.
+    """
+
+    async def consume(self, payload: Payload) -> None:
+        """Take one integration."""
+        ...
+
+
+@runtime_checkable
+class ScanConsumer(Protocol):
+    """A consumer that is told of the ends of scans."""
+
+    async def scan_ended(self, ledger: ScanLedger) -> None:
+        """Take note that all payloads of a scan have been given."""
+        ...
+
+
+def load(name: str, config: Config, model: TelescopeModel) -> Any:
+    """Construct a consumer.
+
+    Parameters
+    ----------
+    name
+        Built-in name, entry point of ``vis_receive.consumers``, or ``package.module.Class``.
+    config, model
+        Passed to its constructor.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such consumer, or it is not a consumer.
+    ConsumerError
+        If its constructor raised.
+    """
+    consumer_class = _find(name)
+    if not callable(getattr(consumer_class, "consume", None)):
+        raise ConfigError(
+            f"reception.consumer = {name}: {consumer_class!r} has no method consume(payload)"
+        )
+    try:
+        return consumer_class(config, model)
+    except VisReceiveError:
+        raise
+    except Exception as error:
+        logger.debug("Consumer %s could not be constructed", name, exc_info=True)
+        raise ConsumerError(
+            f"consumer {name} could not be constructed: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _find(name: str) -> Any:
+    if name in BUILT_IN:
+        return _import(name, BUILT_IN[name])
+    found = importlib.metadata.entry_points(group=ENTRY_POINTS)
+    if name in found.names:
+        try:
+            return found[name].load()
+        except Exception as error:
+            raise ConfigError(
+                f"reception.consumer = {name}: its entry point {found[name].value} cannot be "
+                f"loaded: {type(error).__name__}: {error}"
+            ) from error
+    if "." not in name:
+        known = ", ".join(sorted({*BUILT_IN, *found.names}))
+        raise ConfigError(
+            f"reception.consumer = {name}: no such consumer; there are {known}, "
+            f"or give package.module.Class"
+        )
+    return _import(name, name)
+
+
+def _import(name: str, path: str) -> Any:
+    module_name, _, class_name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module_name), class_name)
+    except AttributeError as error:
+        raise ConfigError(
+            f"reception.consumer = {name}: module {module_name} has no class {class_name}"
+        ) from error
+    except Exception as error:
+        raise ConfigError(
+            f"reception.consumer = {name}: module {module_name} cannot be imported: "
+            f"{type(error).__name__}: {error}"
+        ) from error

@@ -1,0 +1,216 @@
+"""A thread for each consumer, so that none of them holds up the network or another one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from receive.consumers.base import ScanConsumer
+from receive.errors import ConsumerError, VisReceiveError
+from receive.icd.payload import Payload, PayloadPart
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from receive.stream.ledger import ScanLedger
+
+logger = logging.getLogger(__name__)
+
+STALLED_S = 60.0
+"""A consumer that has not returned for so long when everything else has ended is left behind."""
+MAX_EMPTY = 10_000
+"""Payloads without data that may wait for a consumer, so that memory is bounded."""
+
+
+@dataclass(frozen=True)
+class _Item:
+    payload: Payload | None = None
+    give_back: Callable[[], None] | None = None
+    ledger: ScanLedger | None = None
+
+
+class ConsumerThread:
+    """Runs one consumer in a thread with an event loop of its own.
+
+    Parameters
+    ----------
+    name
+        What the consumer is called in the configuration.
+    consumer
+        The consumer.
+    max_dumps
+        How many dumps with data may wait for it or be with it.
+    """
+
+    def __init__(self, name: str, consumer: Any, max_dumps: int) -> None:
+        self.name = name
+        self.dropped = 0
+        self.consumed = 0
+        self.error: VisReceiveError | None = None
+        self._consumer = consumer
+        self._max_dumps = max_dumps
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self._waiting_empty = 0
+        self._closing = False
+        self._moved_s = time.monotonic()
+        self._loop = asyncio.new_event_loop()
+        self._queue: asyncio.Queue[_Item | None] = asyncio.Queue()
+        # A daemon, so that a consumer that never returns cannot keep the process alive.
+        self._thread = threading.Thread(target=self._run, name=f"consumer {name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def room(self) -> int:
+        """How many more dumps it can be given; unlimited once it has failed."""
+        return self._max_dumps if self.error else self._max_dumps - self._waiting
+
+    def offer(self, payload: Payload, give_back: Callable[[], None]) -> bool:
+        """Give it a dump; ``give_back`` is called when it has done with it.
+
+        Returns
+        -------
+        bool
+            False if it has no room or has failed; the dump is then not taken.
+        """
+        with self._lock:
+            if self.error is not None:
+                return False
+            if self._waiting >= self._max_dumps:
+                self.dropped += 1
+                return False
+            self._waiting += 1
+        self._put(_Item(payload=payload, give_back=give_back))
+        return True
+
+    def offer_empty(self, payload: Payload) -> None:
+        """Give it an integration of which nothing came, or for which it had no room."""
+        with self._lock:
+            if self.error is not None or self._waiting_empty >= MAX_EMPTY:
+                return
+            self._waiting_empty += 1
+        self._put(_Item(payload=payload))
+
+    def end_scan(self, ledger: ScanLedger) -> None:
+        """Tell it that a scan is over, after all payloads given so far."""
+        self._put(_Item(ledger=ledger))
+
+    def request_close(self) -> None:
+        """Ask it to close after all payloads given so far."""
+        if not self._closing:
+            self._closing = True
+            self._put(None)
+
+    def join(self, timeout_s: float, stalled_s: float = STALLED_S) -> bool:
+        """Wait for it to close.
+
+        Parameters
+        ----------
+        timeout_s
+            How long to wait in this call.
+        stalled_s
+            How long it may take for one payload before it is left behind.
+
+        Returns
+        -------
+        bool
+            Whether there is nothing more to wait for.
+        """
+        self._thread.join(timeout_s)
+        if not self._thread.is_alive():
+            return True
+        if time.monotonic() - self._moved_s > stalled_s:
+            self.error = self.error or ConsumerError(
+                f"consumer {self.name} has not returned for {stalled_s:.0f} s; "
+                f"{self._waiting} integrations were not consumed"
+            )
+            return True
+        return False
+
+    def _put(self, item: _Item | None) -> None:
+        self._moved_s = self._moved_s if self._waiting > 1 else time.monotonic()
+        self._loop.call_soon_threadsafe(self._queue.put_nowait, item)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._serve())
+        finally:
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        while (item := await self._queue.get()) is not None:
+            try:
+                if self.error is None:
+                    await self._take(item)
+            except Exception as error:  # noqa: BLE001 -- a user's class may raise anything
+                self._fail(error)
+            finally:
+                self._done(item)
+        try:
+            close = getattr(self._consumer, "close", None)
+            if close is not None:
+                await close()
+        except Exception as error:  # noqa: BLE001 -- a user's class may raise anything
+            self._fail(error)
+
+    async def _take(self, item: _Item) -> None:
+        if item.ledger is not None:
+            if isinstance(self._consumer, ScanConsumer):
+                await self._consumer.scan_ended(item.ledger)
+            return
+        if item.payload is None:
+            return
+        if getattr(self._consumer, "per_heap", False):
+            for heap in heaps_of(item.payload):
+                await self._consumer.consume(heap)
+        else:
+            await self._consumer.consume(item.payload)
+        self.consumed += 1
+
+    def _done(self, item: _Item) -> None:
+        with self._lock:
+            self._moved_s = time.monotonic()
+            if item.give_back is not None:
+                self._waiting -= 1
+            elif item.payload is not None:
+                self._waiting_empty -= 1
+        if item.give_back is not None:
+            item.give_back()
+
+    def _fail(self, error: Exception) -> None:
+        if self.error is not None:
+            logger.error("Consumer %s failed again: %s", self.name, error)
+            return
+        logger.debug("Consumer %s failed", self.name, exc_info=error)
+        if isinstance(error, VisReceiveError):
+            self.error = error
+        else:
+            self.error = ConsumerError(
+                f"consumer {self.name} failed: {type(error).__name__}: {error}"
+            )
+        logger.error("%s; the others go on", self.error)
+
+
+def heaps_of(payload: Payload) -> Iterator[Payload]:
+    """Yield a payload for each heap of a dump that came."""
+    for part in payload.parts:
+        if part.present:
+            yield Payload(
+                timestamp_count=payload.timestamp_count,
+                timestamp_fraction=payload.timestamp_fraction,
+                channel_id=payload.channel_id + part.first_channel,
+                channel_count=part.channel_count,
+                baseline_count=payload.baseline_count,
+                parts=[PayloadPart(0, part.channel_count, part.records, present=True)],
+                scan_id=payload.scan_id,
+                hardware_id=payload.hardware_id,
+                polarisation_id=payload.polarisation_id,
+                phase_bin_id=payload.phase_bin_id,
+                phase_bin_count=payload.phase_bin_count,
+                model_index=payload.model_index,
+            )

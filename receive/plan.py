@@ -1,0 +1,188 @@
+"""What a run will take: its channels, streams, ports and memory, decided before anything is bound.
+
+``emu-recv --check`` prints it.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from receive.config_checks import check_ports
+from receive.errors import ConfigError
+from receive.icd.records import RECORD_DTYPE, Telescope
+from receive.progress import format_bytes
+from receive.stream.layout import PoolSize, StreamLayout
+
+if TYPE_CHECKING:
+    from receive.config import Config
+    from receive.model import TelescopeModel
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sizes of a run.
+
+    Attributes
+    ----------
+    model
+        The observation, cut to the channels of this receiver.
+    telescope
+        Item set and record.
+    layout
+        Streams and bytes.
+    pool
+        Buffers and window.
+    ports
+        One for each stream; 0 lets the system choose.
+    interval_s
+        The model's usual integration.
+    """
+
+    model: TelescopeModel
+    telescope: Telescope
+    layout: StreamLayout
+    pool: PoolSize
+    ports: tuple[int, ...]
+    interval_s: float
+    buffer_memory_bytes: int
+
+    @classmethod
+    def make(cls, config: Config, model: TelescopeModel) -> Plan:
+        """Decide the sizes.
+
+        Raises
+        ------
+        ConfigError
+            If channels, streams and ports contradict each other, or memory is too small.
+        """
+        reception = config["reception"]
+        start, count = config.channel_span() or (0, model.num_channels)
+        if start + count > model.num_channels:
+            raise ConfigError(
+                f"reception.channels = {start}:{count} ends past the model's "
+                f"{model.num_channels} channels"
+            )
+        per_stream = _channels_per_stream(config, count)
+        on_border = start % per_stream == 0 and (
+            count % per_stream == 0 or start + count == model.num_channels
+        )
+        if not on_border:
+            raise ConfigError(
+                f"reception.channels = {start}:{count} does not begin and end between streams of "
+                f"{per_stream} channels: give multiples of {per_stream}"
+            )
+        streams = -(-count // per_stream)
+        index, processes = reception["process_index"], reception["process_count"]
+        if processes > streams:
+            raise ConfigError(
+                f"reception.process_count = {processes} is more than the {streams} streams that "
+                f"there are to share: give at most {streams}, or fewer channels a stream"
+            )
+        first, last = index * streams // processes, (index + 1) * streams // processes
+        first_channel = start + first * per_stream
+        own = min(start + count, start + last * per_stream) - first_channel
+        telescope: Telescope = reception["telescope"]
+        layout = StreamLayout(
+            channel_count=own,
+            channels_per_stream=min(per_stream, own),
+            baseline_count=model.num_baselines,
+            record_bytes=RECORD_DTYPE[telescope].itemsize,
+            first_channel=first_channel,
+        )
+        memory = config.buffer_memory_bytes()
+        pool = PoolSize.fit(layout, memory, reception["ring_heaps"])
+        if pool.window < reception["ring_heaps"]:
+            logger.warning(
+                "reception.buffer_memory = %d makes the window %d integrations instead of "
+                "reception.ring_heaps = %d",
+                memory,
+                pool.window,
+                reception["ring_heaps"],
+            )
+        port = reception["port_start"]
+        ports = tuple(port + first + i if port else 0 for i in range(last - first))
+        check_ports(config, "reception.port_start", streams)
+        _check_threads(config, len(ports))
+        return cls(
+            model=model.select_channels(first_channel, own),
+            telescope=telescope,
+            layout=layout,
+            pool=pool,
+            ports=ports,
+            interval_s=float(np.median(model.intervals_s)),
+            buffer_memory_bytes=memory,
+        )
+
+    def lines(self, config: Config) -> list[str]:
+        """Describe the plan for people."""
+        layout, model = self.layout, self.model
+        last = layout.first_channel + layout.channel_count - 1
+        ports = f"{self.ports[0]}-{self.ports[-1]}" if self.ports[0] else "chosen by the system"
+        rate = layout.payload_bytes / self.interval_s if self.interval_s else 0.0
+        baselines = f"{model.num_baselines} baselines"
+        if model.is_autocorrelated:
+            baselines += " with autocorrelations"
+        held = format_bytes(self.pool.dumps * layout.dump_bytes)
+        return [
+            f"model    {config['reception.datamodel']}: {model.num_stations} antennas, {baselines}",
+            f"times    {len(model.times_mjd_s)} integrations of {self.interval_s:g} s",
+            f"channels {layout.first_channel} to {last}",
+            f"streams  {layout.group_count} of {layout.channels_per_stream} channels",
+            f"network  {config['reception.transport']}, ports {ports}",
+            f"dump     {format_bytes(layout.payload_bytes)} of records, {format_bytes(rate)}/s",
+            f"memory   {self.pool.dumps} buffers of {format_bytes(layout.dump_bytes)}: {held}",
+            f"window   {self.pool.window} integrations",
+        ]
+
+
+def _channels_per_stream(config: Config, count: int) -> int:
+    given: int = config["transmission.channels_per_stream"]
+    ports: int | None = config["reception.num_ports"]
+    if given > count:
+        raise ConfigError(
+            f"transmission.channels_per_stream = {given} is more than the {count} channels there "
+            f"are to receive: give at most {count}, or 0 for all in one stream"
+        )
+    per_stream = given or (-(-count // ports) if ports else count)
+    streams = -(-count // per_stream)
+    if ports and ports != streams:
+        raise ConfigError(
+            f"reception.num_ports = {ports} contradicts {count} channels in streams of "
+            f"{per_stream} (transmission.channels_per_stream), which are {streams} ports: "
+            f"give one of the two"
+        )
+    return per_stream
+
+
+def _check_threads(config: Config, streams: int) -> None:
+    threads = config["reception.receiver_threads"]
+    if config["reception.backpressure"] and 0 < threads < streams:
+        raise ConfigError(
+            f"reception.receiver_threads = {threads} with reception.backpressure would stop the "
+            f"receiver: a thread that waits for one stream holds up the others; give {streams} "
+            f"(one a stream) or 0"
+        )
+
+
+def required_datamodel(config: Config) -> Path:
+    """Return the Measurement Set that describes the observation.
+
+    Raises
+    ------
+    ConfigError
+        If none was given.
+    """
+    name = config["reception.datamodel"]
+    if not name:
+        raise ConfigError(
+            "reception.datamodel is missing: give the Measurement Set that describes the "
+            "observation, such as -o reception.datamodel=sim-vis.ms"
+        )
+    return Path(name)

@@ -1,0 +1,370 @@
+"""The receiver at work: network threads, collector, consumers, from ready to closed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from receive.consumers.base import load
+from receive.consumers.runner import ConsumerThread
+from receive.errors import ConfigError, NothingReceivedError, VisReceiveError
+from receive.icd.times import ticks_from_mjd_s
+from receive.model.telescope import MATCH_INTERVALS
+from receive.progress import Progress, format_bytes
+from receive.stream.scans import Scans
+from receive.stream.sockets import Endpoint, open_sockets, resolve
+from receive.stream.spead import SpeadStreams
+from receive.stream.state import SharedState
+from receive.stream.window import Window
+
+if TYPE_CHECKING:
+    import socket
+    import threading
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from receive.config import Config
+    from receive.plan import Plan
+    from receive.stream.dump import Dump
+    from receive.stream.ledger import ScanLedger
+
+logger = logging.getLogger(__name__)
+
+POLL_BUSY_S = 0.001
+POLL_IDLE_S = 0.005
+CONNECTION_CHECK_S = 0.05
+"""How often ended TCP connections are looked for."""
+JOIN_STEP_S = 0.1
+
+
+@dataclass
+class Outcome:
+    """How a run ended.
+
+    Attributes
+    ----------
+    scans
+        Ledgers of its scans.
+    seconds
+        From the first heap to the last dump.
+    errors
+        What consumers failed with.
+    dropped
+        By consumer, dumps for which it had no room.
+    """
+
+    scans: list[ScanLedger] = field(default_factory=list)
+    seconds: float = 0.0
+    errors: list[VisReceiveError] = field(default_factory=list)
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def lost(self) -> bool:
+        """Whether any heap is missing or any dump was dropped."""
+        return any(scan.missing for scan in self.scans) or any(self.dropped.values())
+
+
+class Receiver:
+    """Receives one run: as many scans as asked for.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    plan
+        Sizes, made from it and the model.
+    stop
+        Set it to end the run: everything is closed properly.
+    """
+
+    def __init__(self, config: Config, plan: Plan, stop: threading.Event) -> None:
+        self._config = config
+        self._plan = plan
+        self._stop = stop
+        self._tcp = config["reception.transport"] == "tcp"
+        self._backpressure = bool(config["reception.backpressure"])
+        self._dump_timeout_s = config.dump_timeout_s(plan.interval_s)
+        self._max_scans = config["reception.max_scans"]
+        self._max_dumps = config["reception.max_dumps"]
+        self._idle_timeout_s = config["reception.idle_timeout"]
+        self._state = _shared_state(config, plan)
+        self._scans = Scans(self._state, plan.model, plan.telescope)
+        self._window: Window
+        self._streams: SpeadStreams
+        self._consumers: list[ConsumerThread] = []
+        self._first_s = 0.0
+        self._last_s = 0.0
+        self._dumps = 0
+        self._started_s = 0.0
+        self._moved_s = 0.0
+        self._packets = 0
+
+    def run(self, ready_file: Path | None = None) -> Outcome:
+        """Receive until the end of the observation, or until told to stop.
+
+        Parameters
+        ----------
+        ready_file
+            Written, with the ports as JSON, when packets can come.
+
+        Returns
+        -------
+        Outcome
+            The ledger and what went wrong with consumers.
+
+        Raises
+        ------
+        VisReceiveError
+            If it cannot begin, or nothing came before `reception.idle_timeout`.
+        """
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)
+        with contextlib.ExitStack() as stack:
+            sockets = self._bind()
+            stack.callback(_close_all, sockets)
+            self._load_consumers()
+            stack.callback(self._close_consumers)
+            self._streams = SpeadStreams(
+                self._state,
+                sockets,
+                tcp=self._tcp,
+                threads=self._config["reception.receiver_threads"],
+                max_packet_bytes=self._config.max_packet_size_bytes(),
+            )
+            self._window = Window(self._state, self._dump_timeout_s, self._streams.packets)
+            self._streams.start()
+            stack.callback(self._streams.stop)
+            self._announce(sockets, ready_file)
+            self._collect()
+            self._streams.stop()
+            for dump in self._window.flush(time.monotonic()):
+                self._take(dump)
+            if self._scans.current is not None:
+                self._end_scan()
+        return self._outcome()
+
+    def _bind(self) -> list[socket.socket]:
+        reception = self._config["reception"]
+        interface = reception["interface_address"]
+        endpoint = Endpoint(
+            resolve(reception["bind_hostname"], "reception.bind_hostname"),
+            resolve(interface, "reception.interface_address") if interface else None,
+        )
+        return open_sockets(
+            endpoint,
+            list(self._plan.ports),
+            tcp=self._tcp,
+            buffer_bytes=reception["buffer_size"],
+        )
+
+    def _load_consumers(self) -> None:
+        names = self._config["reception.consumer"]
+        if not names:
+            raise ConfigError("reception.consumer is empty: name at least one, such as mswriter")
+        if len(set(names)) != len(names):
+            raise ConfigError(f"reception.consumer = {','.join(names)}: one is named twice")
+        instances = [(name, load(name, self._config, self._plan.model)) for name in names]
+        # What is not needed to receive into may wait for consumers: all may hold the same dumps.
+        spare = max(1, self._plan.pool.dumps - self._plan.pool.window - 1)
+        self._consumers = [ConsumerThread(name, made, spare) for name, made in instances]
+
+    def _announce(self, sockets: list[socket.socket], ready_file: Path | None) -> None:
+        ports = [opened.getsockname()[1] for opened in sockets]
+        host = sockets[0].getsockname()[0]
+        logger.info(
+            "Ready: %s %s, ports %s", self._config["reception.transport"], host, _ranges(ports)
+        )
+        if ready_file is not None:
+            content = json.dumps({"pid": os.getpid(), "host": host, "ports": ports})
+            partial = ready_file.with_name(f".{ready_file.name}.partial")
+            partial.write_text(content)
+            partial.replace(ready_file)
+
+    def _collect(self) -> None:
+        self._started_s = checked_s = self._moved_s = time.monotonic()
+        poll_s = POLL_IDLE_S
+        with Progress("receiving", None, "integrations") as progress:
+            while not self._stop.wait(poll_s):
+                now_s = time.monotonic()
+                if now_s - checked_s > CONNECTION_CHECK_S:
+                    checked_s = now_s
+                    for stream in self._streams.ended_connections():
+                        logger.debug("Connection of stream %d ended", stream)
+                before = self._dumps
+                for dump in self._window.step(now_s, limit=self._room()):
+                    if not self._take(dump):
+                        return
+                self._note_progress(progress, self._dumps - before)
+                poll_s = POLL_BUSY_S if self._dumps > before else POLL_IDLE_S
+                if self._is_idle(now_s):
+                    self._explain_idle(now_s - self._started_s)
+                    return
+                if self._scan_is_over(now_s - self._moved_s):
+                    self._end_scan()
+                    if self._enough_scans():
+                        return
+
+    def _is_idle(self, now_s: float) -> bool:
+        """Whether nothing has come for `reception.idle_timeout`; notes when something did."""
+        if self._window.progress_s > self._moved_s:
+            self._first_s = self._first_s or now_s
+            self._moved_s = now_s
+        if not self._idle_timeout_s or now_s - self._moved_s <= self._idle_timeout_s:
+            return False
+        packets, self._packets = self._packets, self._streams.packets()
+        if self._packets > packets and not self._window.is_empty():
+            # A heap so large that it takes longer than the timeout is still growing.
+            self._moved_s = now_s
+            return False
+        return True
+
+    def _room(self) -> int:
+        if not self._backpressure:
+            return self._plan.pool.dumps
+        return min(consumer.room for consumer in self._consumers)
+
+    def _take(self, dump: Dump) -> bool:
+        """Pass a dump on; False when it belongs to nothing that was asked for any more."""
+        if self._enough_scans():
+            self._window.pool.lend(dump, users=0)
+            return False
+        if self._scans.begins_new(dump):
+            if self._scans.current is not None:
+                self._end_scan()
+                if self._enough_scans():
+                    self._window.pool.lend(dump, users=0)
+                    return False
+            self._scans.begin(dump)
+        for payload, has_data in self._scans.payloads(dump):
+            if not has_data:
+                for consumer in self._consumers:
+                    consumer.offer_empty(payload)
+                continue
+            self._window.pool.lend(dump, users=len(self._consumers) + 1)
+            for consumer in self._consumers:
+                if not consumer.offer(payload, lambda: self._window.pool.give_back(dump)):
+                    self._window.pool.give_back(dump)
+                    consumer.offer_empty(self._scans.empty_payload(dump))
+            self._window.pool.give_back(dump)
+        self._dumps = self._dumps_so_far()
+        return not (self._max_dumps and self._dumps >= self._max_dumps)
+
+    def _dumps_so_far(self) -> int:
+        current = self._scans.current
+        return sum(s.dumps for s in self._scans.finished) + (current.dumps if current else 0)
+
+    def _enough_scans(self) -> bool:
+        return bool(self._max_scans) and len(self._scans.finished) >= self._max_scans
+
+    def _scan_is_over(self, idle_s: float) -> bool:
+        if self._scans.current is None or not self._window.is_empty():
+            return False
+        if self._window.is_over(self._scans.epoch):
+            return True
+        # The end of a stream can be lost; that of another one and silence say the same.
+        ended = bool(self._state.streams["ended"].any())
+        return ended and idle_s > self._dump_timeout_s
+
+    def _end_scan(self) -> None:
+        ledger = self._scans.end()
+        for line in ledger.lines():
+            logger.info("Ended %s", line)
+        for consumer in self._consumers:
+            consumer.end_scan(ledger)
+
+    def _explain_idle(self, waited_s: float) -> None:
+        if self._dumps or not self._window.is_empty():
+            logger.warning(
+                "Nothing came for reception.idle_timeout = %g s: stopping", self._idle_timeout_s
+            )
+            return
+        refused = int(self._state.counters.sum())
+        hint = (
+            f"; {refused} heaps came and were refused: {self._refusals()}"
+            if refused
+            else "; is the sender's target this address and port, and does no firewall intervene?"
+        )
+        raise NothingReceivedError(f"nothing arrived in {waited_s:.1f} s{hint}")
+
+    def _refusals(self) -> str:
+        from receive.stream.state import REASON_TEXT, Reason  # noqa: PLC0415
+
+        totals = self._state.counters.sum(axis=0)
+        return ", ".join(f"{REASON_TEXT[r]} {totals[r]}" for r in Reason if totals[r])
+
+    def _note_progress(self, progress: Progress, dumps: int) -> None:
+        if dumps:
+            self._last_s = time.monotonic()
+            current = self._scans.current
+            missing = current.missing if current else 0
+            elapsed_s = max(self._last_s - self._first_s, 1e-9)
+            received = (current.payload_bytes if current else 0) / elapsed_s
+            progress.set_note(f"{format_bytes(received)}/s, {missing} heaps missing")
+        progress.update(dumps)
+
+    def _close_consumers(self) -> None:
+        for consumer in self._consumers:
+            consumer.request_close()
+        for consumer in self._consumers:
+            while not consumer.join(JOIN_STEP_S):
+                pass
+
+    def _outcome(self) -> Outcome:
+        return Outcome(
+            scans=self._scans.finished,
+            seconds=max(0.0, self._last_s - self._first_s),
+            errors=[c.error for c in self._consumers if c.error is not None],
+            dropped={c.name: c.dropped for c in self._consumers},
+        )
+
+
+def _shared_state(config: Config, plan: Plan) -> SharedState:
+    model = plan.model
+    return SharedState(
+        plan.layout,
+        plan.pool,
+        model_time=ticks_from_mjd_s(model.times_mjd_s),
+        model_tolerance=(model.intervals_s * MATCH_INTERVALS * 2**32).astype("int64"),
+        span_ticks=round(max(plan.pool.window, 2) * plan.interval_s * 2**32),
+        first_channel_id=plan.layout.first_channel + config["transmission.channel_id_offset"],
+        reject_unknown=config["reception.unknown_times"] == "reject",
+        backpressure=bool(config["reception.backpressure"]),
+    )
+
+
+def _close_all(sockets: list[socket.socket]) -> None:
+    for opened in sockets:
+        opened.close()
+
+
+def _ranges(ports: list[int]) -> str:
+    return ",".join(_runs(ports))
+
+
+def _runs(ports: list[int]) -> Iterator[str]:
+    first = previous = ports[0]
+    for port in [*ports[1:], -1]:
+        if port == previous + 1:
+            previous = port
+            continue
+        yield f"{first}-{previous}" if previous > first else f"{first}"
+        first = previous = port
+
+
+def summary(outcome: Outcome) -> dict[str, Any]:
+    """Return what a run received, for programs."""
+    return {
+        "lost": outcome.lost,
+        "seconds": outcome.seconds,
+        "payload_bytes": sum(scan.payload_bytes for scan in outcome.scans),
+        "consumers": {
+            "dropped": outcome.dropped,
+            "errors": [str(error) for error in outcome.errors],
+        },
+        "scans": [scan.as_dict() for scan in outcome.scans],
+    }

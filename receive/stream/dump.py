@@ -1,0 +1,128 @@
+"""Dumps that were handed on, and the pool of buffers that they borrow."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from receive.stream.state import LIVE_HEAPS, SharedState
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Dump:
+    """One integration as it was handed on.
+
+    Attributes
+    ----------
+    slot
+        Its slot in the table of entries.
+    block
+        Its buffer in the pool.
+    ticks
+        Timestamp, units of 2^-32 s since the UNIX epoch.
+    epoch
+        Which start of the sender it belongs to.
+    present
+        bool (groups,): which heaps came whole.
+    scan_id
+        Scan id that its heaps or their start heap brought; None if none did.
+    """
+
+    slot: int
+    block: int
+    ticks: int
+    epoch: int
+    present: NDArray[np.bool_]
+    scan_id: int | None
+
+
+@dataclass
+class _Quarantined:
+    block: int
+    groups: NDArray[np.intp]
+
+
+@dataclass
+class BufferPool:
+    """Lends buffers, last returned first, so that few pages are touched.
+
+    A buffer in which a heap began and did not end when its dump was handed on stays in
+    quarantine until spead2 cannot write into it any more: until the heap completed, or so many
+    newer heaps began on its stream that spead2 has given it up.
+    """
+
+    state: SharedState
+    _free: list[int] = field(init=False)
+    _quarantine: list[_Quarantined] = field(init=False, default_factory=list)
+    _returned: deque[Dump] = field(init=False, default_factory=deque)
+    _users: dict[int, int] = field(init=False, default_factory=dict)
+    _lock: Lock = field(init=False, default_factory=Lock)
+
+    def __post_init__(self) -> None:
+        self._free = list(range(self.state.pool_size.dumps - 1, -1, -1))
+
+    def __len__(self) -> int:
+        return len(self._free)
+
+    def take(self) -> int:
+        """Take a free buffer; `IndexError` if there is none."""
+        return self._free.pop()
+
+    def lend(self, dump: Dump, users: int) -> None:
+        """Note that so many users have the dump; the buffer returns after the last one."""
+        with self._lock:
+            if users:
+                self._users[dump.slot] = users
+            else:
+                self._returned.append(dump)
+
+    def give_back(self, dump: Dump) -> None:
+        """Return a dump; may be called from any thread."""
+        with self._lock:
+            self._users[dump.slot] -= 1
+            if not self._users[dump.slot]:
+                del self._users[dump.slot]
+                self._returned.append(dump)
+
+    @property
+    def lent(self) -> int:
+        """How many dumps are with users."""
+        return len(self._users)
+
+    def is_lent(self, slot: int) -> bool:
+        """Whether the dump in this slot is with a user or not yet taken back."""
+        with self._lock:
+            return slot in self._users or any(dump.slot == slot for dump in self._returned)
+
+    def recycle(self) -> None:
+        """Make free what was returned, or put it in quarantine."""
+        state = self.state
+        while self._returned:
+            dump = self._returned.popleft()
+            dirty = np.flatnonzero((state.seen[dump.slot] != 0) & (state.present[dump.block] == 0))
+            if len(dirty):
+                self._quarantine.append(_Quarantined(dump.block, dirty))
+            else:
+                self._free.append(dump.block)
+        still: list[_Quarantined] = []
+        for item in self._quarantine:
+            item.groups = item.groups[self._may_be_written(item)]
+            if len(item.groups):
+                still.append(item)
+            else:
+                self._free.append(item.block)
+        self._quarantine = still
+
+    def _may_be_written(self, item: _Quarantined) -> NDArray[np.bool_]:
+        state = self.state
+        owners = state.owner[item.block, item.groups]
+        begun_since = state.streams["begun"][owners] - state.begun_at[item.block, item.groups]
+        unfinished = state.present[item.block, item.groups] == 0
+        return np.asarray(unfinished & (begun_since < LIVE_HEAPS), np.bool_)

@@ -1,0 +1,363 @@
+"""Where a heap lands: the function that spead2 calls for each heap, compiled.
+
+It runs in a network thread, without the GIL, once for a heap and on the packet of it that arrived
+first.  It decides from the items in that packet alone; whatever it refuses is counted under a
+reason (`state.Reason`).  The copying is spead2's.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import spead2
+from numba import cfunc, njit, types
+from spead2.numba import intp_to_voidptr
+from spead2.recv.numba import chunk_place_data
+
+from receive.icd.items import ItemId
+from receive.stream.atomics import compare_and_swap, fence
+from receive.stream.layout import CONTROL_BYTES, HEAD_ROOM_BYTES
+from receive.stream.state import (
+    ENTRIES,
+    EPOCHS,
+    MAX_TENTATIVE,
+    SHARED_DTYPE,
+    STREAM_DTYPE,
+    Belief,
+    EntryState,
+    Reason,
+)
+
+# Order in which spead2 is asked for immediate items; indices into them below.
+CONTROL, PAYLOAD_OFFSET, HEAP_LENGTH, COUNT, FRACTION, CHANNEL, BASELINES = range(7)
+HARDWARE, POLARISATION, PHASE_BIN, PHASE_BINS = range(7, 11)
+ITEM_IDS = [
+    spead2.STREAM_CTRL_ID,
+    spead2.PAYLOAD_OFFSET_ID,
+    spead2.HEAP_LENGTH_ID,
+    int(ItemId.TIMESTAMP_COUNT),
+    int(ItemId.TIMESTAMP_FRACTION),
+    int(ItemId.CHANNEL_ID),
+    int(ItemId.BASELINE_COUNT),
+    int(ItemId.HARDWARE_ID),
+    int(ItemId.POLARISATION_ID),
+    int(ItemId.PHASE_BIN_ID),
+    int(ItemId.PHASE_BIN_COUNT),
+]
+_ITEM_COUNT = len(ITEM_IDS)
+_SCAN_ID = int(ItemId.SCAN_ID)
+_DATA_ID = int(ItemId.CORRELATOR_OUTPUT_DATA)
+_START, _STOP = 0, 2
+_ADDRESS_BYTES_48 = 6
+
+# numba takes enum members of module level as constants only when they are plain integers.
+_EMPTY, _OPEN, _BUSY = int(EntryState.EMPTY), int(EntryState.OPEN), int(EntryState.BUSY)
+_LIVE, _CLOSED = int(EntryState.LIVE), int(EntryState.CLOSED)
+_LATE, _DUPLICATE, _NO_BUFFER = int(Reason.LATE), int(Reason.DUPLICATE), int(Reason.NO_BUFFER)
+_SIZE, _ITEMS, _BASELINES = int(Reason.SIZE), int(Reason.ITEMS), int(Reason.BASELINES)
+_CHANNEL, _BAD_TIME, _UNPLACEABLE = (
+    int(Reason.CHANNEL),
+    int(Reason.BAD_TIME),
+    int(Reason.UNPLACEABLE),
+)
+_REASONS = len(Reason)
+_BELIEVED, _TENTATIVE, _PROBATION = (
+    int(Belief.BELIEVED),
+    int(Belief.TENTATIVE),
+    int(Belief.PROBATION),
+)
+_WAIT_US = 200
+
+_shared_type = numba.from_dtype(SHARED_DTYPE)
+_stream_type = numba.from_dtype(STREAM_DTYPE)
+_usleep = types.ExternalFunction("usleep", types.int32(types.uint32))
+
+
+@njit(nogil=True, cache=True)
+def swap32(value):
+    """Return the little-endian u4 that lies in the low bytes of an immediate value."""
+    return (
+        ((value & 0xFF) << 24) | ((value & 0xFF00) << 8) | ((value >> 8) & 0xFF00) | (value >> 24)
+    ) & 0xFFFFFFFF
+
+
+@njit(nogil=True, cache=True)
+def swap16(value):
+    """Return the little-endian u2 that lies in the low bytes of an immediate value."""
+    return ((value & 0xFF) << 8) | ((value >> 8) & 0xFF)
+
+
+@njit(nogil=True, cache=True)
+def addressed_item(packet, at):
+    """Return (id, address) of the item pointer at a byte of the packet, (-1, -1) if immediate."""
+    if packet[at] & 0x80:
+        return np.int64(-1), np.int64(-1)
+    item = (np.int64(packet[at]) << 8) | np.int64(packet[at + 1])
+    address = np.int64(0)
+    for j in range(2, 8):
+        address = (address << 8) | np.int64(packet[at + j])
+    return item, address
+
+
+@njit(nogil=True, cache=True)
+def addresses(packet):
+    """Return (data address, end of the data or -1, scan_id address), -1 for what is absent.
+
+    spead2 gives the placement function immediate values only, so the item pointers of the packet
+    are read here: 16 bits of id (the top bit says immediate), 48 bits of address.
+    """
+    data_address = np.int64(-1)
+    scan_address = np.int64(-1)
+    pointer_count = (np.int64(packet[6]) << 8) | np.int64(packet[7])
+    for i in range(pointer_count):
+        item, address = addressed_item(packet, 8 + 8 * i)
+        if item == _DATA_ID:
+            data_address = address
+        elif item == _SCAN_ID:
+            scan_address = address
+    data_end = np.int64(-1)
+    for i in range(pointer_count):
+        _, address = addressed_item(packet, 8 + 8 * i)
+        if address > data_address and (data_end < 0 or address < data_end):
+            data_end = address
+    return data_address, data_end, scan_address
+
+
+@njit(nogil=True, cache=True)
+def in_model(model_time, tolerance, ticks):
+    """Return whether a timestamp belongs to one of the model's integrations."""
+    after = np.searchsorted(model_time, ticks)
+    if after < len(model_time) and np.int64(model_time[after] - ticks) <= tolerance[after]:
+        return True
+    return after > 0 and np.int64(ticks - model_time[after - 1]) <= tolerance[after - 1]
+
+
+@njit(nogil=True, cache=True)
+def find(state, time, epochs, begin, end, ticks, epoch):
+    """Return the slot of the newest entry for (ticks, epoch) among [begin, end), or -1."""
+    n = end - 1
+    while n >= begin:
+        slot = n % ENTRIES
+        while state[slot] == _BUSY:
+            fence()
+        if time[slot] == ticks and epochs[slot] == epoch and state[slot] >= _LIVE:
+            return slot
+        n -= 1
+    return -1
+
+
+@njit(nogil=True, cache=True)
+def find_or_claim(shared, state, time, epochs, beliefs, searched, ticks, epoch, belief):
+    """Return the slot for (ticks, epoch), claiming the next entry; -1 where none is open.
+
+    ``searched`` is the head up to which the caller has looked already.
+    """
+    while True:
+        fence()
+        head = shared[0].head
+        if searched < head:
+            slot = find(state, time, epochs, searched, head, ticks, epoch)
+            if slot >= 0:
+                return slot
+            searched = head
+        slot = head % ENTRIES
+        current = state[slot]
+        if current == _EMPTY:
+            return -1
+        if current == _OPEN and compare_and_swap(state, slot, _OPEN, _BUSY):
+            time[slot] = ticks
+            epochs[slot] = epoch
+            beliefs[slot] = belief
+            shared[0].tentative += belief == _TENTATIVE
+            fence()
+            state[slot] = _LIVE
+            shared[0].head = head + 1
+            fence()
+            return slot
+
+
+@cfunc(
+    types.void(types.CPointer(chunk_place_data), types.size_t, types.CPointer(_stream_type)),
+    cache=True,
+)
+def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR0915, C901 -- one decision after another, compiled as one function
+    """Decide where a heap lands (spead2's chunk placement callback)."""
+    data = numba.carray(data_pointer, 1)
+    stream = numba.carray(stream_pointer, 1)
+    shared = numba.carray(intp_to_voidptr(stream[0].shared), 1, dtype=SHARED_DTYPE)
+    items = numba.carray(intp_to_voidptr(data[0].items), _ITEM_COUNT, dtype=np.int64)
+    groups = shared[0].groups
+    pool = shared[0].pool
+    counters = numba.carray(intp_to_voidptr(shared[0].counters), (groups, _REASONS), dtype=np.int64)
+    newest = numba.carray(intp_to_voidptr(shared[0].newest), EPOCHS, dtype=np.uint64)
+    horizon = numba.carray(intp_to_voidptr(shared[0].horizon), EPOCHS, dtype=np.uint64)
+    scan_offset = numba.carray(
+        intp_to_voidptr(shared[0].scan_offset), (pool + 1, groups), dtype=np.int64
+    )
+    own_group = stream[0].index
+    stream[0].begun += 1
+    packet = numba.carray(intp_to_voidptr(data[0].packet), data[0].packet_size, dtype=np.uint8)
+    if packet[3] != _ADDRESS_BYTES_48:
+        counters[own_group, _ITEMS] += 1
+        return
+    data_address, data_end, scan_address = addresses(packet)
+
+    # 1. Start and end of a stream.
+    if stream[0].reconnected or items[CONTROL] == _START:
+        stream[0].reconnected = 0
+        if stream[0].data_in_epoch > 0:
+            # The sender began again: the first stream to notice opens a new epoch for all.
+            stream[0].data_in_epoch = 0
+            stream[0].starts = 0
+            if stream[0].epoch == shared[0].epoch:
+                newest[(stream[0].epoch + 1) % EPOCHS] = 0
+                horizon[(stream[0].epoch + 1) % EPOCHS] = 0
+                shared[0].dropped_until = 0
+                fence()
+                shared[0].epoch = stream[0].epoch + 1
+        stream[0].epoch = shared[0].epoch
+        stream[0].ended = 0
+    if items[HARDWARE] >= 0:
+        stream[0].hardware_id = swap32(items[HARDWARE])
+    if items[POLARISATION] >= 0:
+        stream[0].polarisation_id = swap32(items[POLARISATION])
+    if items[PHASE_BIN] >= 0:
+        stream[0].phase_bin_id = swap16(items[PHASE_BIN])
+    if items[PHASE_BINS] >= 0:
+        stream[0].phase_bin_count = swap16(items[PHASE_BINS])
+    if items[CONTROL] == _START:
+        stream[0].starts += 1
+    if items[CONTROL] == _STOP:
+        stream[0].ended = 1
+        return
+    if data_address < 0 and items[CONTROL] == _START:
+        if items[HEAP_LENGTH] <= CONTROL_BYTES:
+            base = pool * shared[0].dump_bytes + own_group * CONTROL_BYTES
+            scan_offset[pool, own_group] = base + scan_address if scan_address >= 0 else -1
+            data[0].chunk_id = 0
+            data[0].heap_index = pool * groups + own_group
+            data[0].heap_offset = base
+        return
+
+    # 2. Is it a heap of the interface?
+    if items[COUNT] < 0 or data_address < 0:
+        counters[own_group, _ITEMS if items[PAYLOAD_OFFSET] == 0 else _UNPLACEABLE] += 1
+        return
+    group = own_group
+    if items[CHANNEL] >= 0:
+        channel = np.int64(swap32(items[CHANNEL])) - shared[0].first_channel_id
+        group = channel // shared[0].channels_per_stream
+        if channel % shared[0].channels_per_stream != 0 or group < 0 or group >= groups:
+            counters[own_group, _CHANNEL] += 1
+            return
+    if items[BASELINES] >= 0 and np.int64(swap32(items[BASELINES])) != shared[0].baselines:
+        counters[group, _BASELINES] += 1
+        return
+    expected = numba.carray(intp_to_voidptr(shared[0].group_data_bytes), groups, dtype=np.int64)[
+        group
+    ]
+    length = items[HEAP_LENGTH]
+    end = length if data_end < 0 or data_end > length else data_end
+    if (
+        end - data_address != expected
+        or data_address > HEAD_ROOM_BYTES
+        or HEAD_ROOM_BYTES - data_address + length > shared[0].slot_bytes
+    ):
+        counters[group, _SIZE] += 1
+        return
+
+    # 3. Which dump?
+    fraction = max(items[FRACTION], 0)
+    ticks = (np.uint64(swap32(items[COUNT])) << np.uint64(32)) | np.uint64(swap32(fraction))
+    state = numba.carray(intp_to_voidptr(shared[0].entry_state), ENTRIES, dtype=np.int64)
+    time = numba.carray(intp_to_voidptr(shared[0].entry_time), ENTRIES, dtype=np.uint64)
+    epochs = numba.carray(intp_to_voidptr(shared[0].entry_epoch), ENTRIES, dtype=np.int64)
+    beliefs = numba.carray(intp_to_voidptr(shared[0].entry_belief), ENTRIES, dtype=np.int64)
+    model_time = numba.carray(
+        intp_to_voidptr(shared[0].model_time), shared[0].model_count, dtype=np.uint64
+    )
+    tolerance = numba.carray(
+        intp_to_voidptr(shared[0].model_tolerance), shared[0].model_count, dtype=np.int64
+    )
+    fence()
+    head, tail = shared[0].head, shared[0].tail
+    epoch = stream[0].epoch
+    slot = find(state, time, epochs, tail, head, ticks, epoch)
+    if epoch < shared[0].epoch and (slot < 0 or state[slot] != _LIVE):
+        # The other streams are in a newer epoch; this one's start heap may have been lost.
+        other = find(state, time, epochs, tail, head, ticks, shared[0].epoch)
+        there = newest[shared[0].epoch % EPOCHS]
+        if other >= 0 or (
+            slot < 0 and there > 0 and abs(np.int64(ticks - there)) <= shared[0].span_ticks
+        ):
+            epoch = shared[0].epoch
+            stream[0].epoch = epoch
+            stream[0].ended = 0
+            slot = other
+    while slot < 0:
+        reference = newest[epoch % EPOCHS]
+        ahead = np.int64(ticks - reference)
+        known = in_model(model_time, tolerance, ticks)
+        belief = np.int64(_BELIEVED)
+        if shared[0].reject_unknown and not known:
+            counters[group, _BAD_TIME] += 1
+            return
+        if reference == 0:
+            if not known and stream[0].starts == 0:
+                belief = np.int64(_PROBATION)
+        elif abs(ahead) > shared[0].span_ticks:
+            if ahead < 0 or not known:
+                belief = np.int64(_TENTATIVE)
+        elif ticks <= horizon[epoch % EPOCHS]:
+            counters[group, _LATE] += 1
+            return
+        if belief == _TENTATIVE:
+            if shared[0].tentative >= MAX_TENTATIVE:
+                counters[group, _LATE if ahead < 0 else _BAD_TIME] += 1
+                return
+        elif reference > 0 and ticks <= shared[0].dropped_until:
+            counters[group, _NO_BUFFER] += 1
+            return
+        slot = find_or_claim(shared, state, time, epochs, beliefs, head, ticks, epoch, belief)
+        if slot >= 0:
+            if belief != _TENTATIVE and ticks > newest[epoch % EPOCHS]:
+                newest[epoch % EPOCHS] = ticks
+        elif shared[0].backpressure and not shared[0].stopping:
+            _usleep(_WAIT_US)
+            head = shared[0].tail
+        else:
+            if belief != _TENTATIVE and ticks > shared[0].dropped_until:
+                shared[0].dropped_until = ticks
+            counters[group, _NO_BUFFER] += 1
+            return
+
+    # 4. Its place in the dump.
+    seen = numba.carray(intp_to_voidptr(shared[0].seen), (ENTRIES, groups), dtype=np.uint8)
+    if seen[slot, group]:
+        counters[group, _DUPLICATE] += 1
+        return
+    seen[slot, group] = 1
+    # Either the collector, closing the entry, sees that a heap is on its way, or this thread sees
+    # that it was closed.
+    fence()
+    if state[slot] != _LIVE or time[slot] != ticks or epochs[slot] != epoch:
+        seen[slot, group] = 0
+        counters[group, _LATE] += 1
+        return
+    block = numba.carray(intp_to_voidptr(shared[0].entry_block), ENTRIES, dtype=np.int64)[slot]
+    base = block * shared[0].dump_bytes + group * shared[0].slot_bytes
+    base += HEAD_ROOM_BYTES - data_address
+    scan_offset[block, group] = base + scan_address if scan_address >= 0 else -1
+    owner = numba.carray(intp_to_voidptr(shared[0].owner), (pool, groups), dtype=np.int64)
+    begun_at = numba.carray(intp_to_voidptr(shared[0].begun_at), (pool, groups), dtype=np.int64)
+    owner[block, group] = stream[0].index
+    begun_at[block, group] = stream[0].begun
+    sequence = numba.carray(intp_to_voidptr(shared[0].entry_sequence), ENTRIES, dtype=np.int64)[
+        slot
+    ]
+    latest = numba.carray(intp_to_voidptr(shared[0].group_latest), groups, dtype=np.int64)
+    latest[group] = max(latest[group], sequence)
+    stream[0].data_in_epoch += 1
+    data[0].chunk_id = 0
+    data[0].heap_index = block * groups + group
+    data[0].heap_offset = base

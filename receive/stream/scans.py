@@ -1,0 +1,172 @@
+"""From dumps to payloads: scans told apart, integrations of which nothing came filled in."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from receive.icd.payload import Payload, PayloadPart
+from receive.icd.records import RECORD_DTYPE, Telescope
+from receive.icd.times import mjd_s_from_ticks, split_ticks, ticks_from_mjd_s
+from receive.stream.ledger import ScanLedger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from receive.model import TelescopeModel
+    from receive.stream.dump import Dump
+    from receive.stream.state import SharedState
+
+logger = logging.getLogger(__name__)
+
+MAX_UNKNOWN_GAP = 1000
+"""Integrations that are filled in between two times that the model does not hold."""
+
+
+class Scans:
+    """Makes payloads of dumps and knows where one scan ends and the next begins.
+
+    Parameters
+    ----------
+    state
+        The shared arrays, for views of the records.
+    model
+        The observation, for the integrations that should have come.
+    telescope
+        Which record the heaps carry.
+    """
+
+    def __init__(self, state: SharedState, model: TelescopeModel, telescope: Telescope) -> None:
+        self._state = state
+        self._model = model
+        self._dtype = RECORD_DTYPE[telescope]
+        self._interval_ticks = round(float(np.median(model.intervals_s)) * 2**32)
+        self._epoch = -1
+        self._last_ticks = 0
+        self._last_index: int | None = None
+        self.current: ScanLedger | None = None
+        self.finished: list[ScanLedger] = []
+
+    @property
+    def epoch(self) -> int:
+        """Start of the sender to which the current scan belongs."""
+        return self._epoch
+
+    def begins_new(self, dump: Dump) -> bool:
+        """Whether a dump belongs to another scan than the current one."""
+        if self.current is None:
+            return True
+        other_scan = dump.scan_id is not None and dump.scan_id != self.current.scan_id
+        return dump.epoch != self._epoch or (other_scan and self.current.scan_id != 0)
+
+    def begin(self, dump: Dump) -> None:
+        """Begin a scan with its first dump."""
+        self._epoch = dump.epoch
+        self._last_ticks = 0
+        self._last_index = None
+        before = (
+            self.finished[-1].counters_before + self.finished[-1].refused
+            if (self.finished)
+            else np.zeros_like(self._state.counters)
+        )
+        self.current = ScanLedger(
+            index=len(self.finished) + 1,
+            scan_id=dump.scan_id or 0,
+            group_data_bytes=self._state.group_data_bytes,
+            counters_before=before,
+        )
+
+    def end(self) -> ScanLedger:
+        """End the current scan and return its ledger."""
+        if self.current is None:
+            raise ValueError("no scan has begun")
+        self.update()
+        ended, self.current = self.current, None
+        self.finished.append(ended)
+        return ended
+
+    def update(self) -> None:
+        """Bring the counts of the current scan up to date."""
+        if self.current is not None:
+            self.current.update_refused(self._state.counters.copy())
+
+    def payloads(self, dump: Dump) -> Iterator[tuple[Payload, bool]]:
+        """Return the payloads that a dump makes, in time order.
+
+        Yields
+        ------
+        Payload
+            First those of the integrations before it of which nothing came, then its own.
+        bool
+            Whether it is the dump's own, whose parts are views of its buffer.
+        """
+        if self.current is None:
+            raise ValueError("no scan has begun")
+        if dump.scan_id:
+            self.current.scan_id = self.current.scan_id or dump.scan_id
+        index = self._model.match(mjd_s_from_ticks(dump.ticks))
+        for ticks, gap_index in self._gap(dump.ticks, index):
+            self.current.add_empty()
+            yield self._payload(ticks, gap_index, None), False
+        self.current.add(dump)
+        self._last_ticks, self._last_index = dump.ticks, index
+        yield self._payload(dump.ticks, index, dump), True
+
+    def empty_payload(self, dump: Dump) -> Payload:
+        """Return the payload of a dump as if nothing of it had come."""
+        return self._payload(dump.ticks, self._model.match(mjd_s_from_ticks(dump.ticks)), None)
+
+    def _gap(self, ticks: int, index: int | None) -> Iterator[tuple[int, int | None]]:
+        """Yield times and model indices of the integrations between the last dump and this."""
+        if not self._last_ticks:
+            return
+        if index is not None and self._last_index is not None:
+            for i in range(self._last_index + 1, index):
+                yield ticks_from_mjd_s(float(self._model.times_mjd_s[i])), i
+            return
+        steps = round((ticks - self._last_ticks) / self._interval_ticks) - 1
+        if steps > MAX_UNKNOWN_GAP:
+            logger.warning(
+                "%d integrations are missing between two times that the model does not hold; "
+                "they are not filled in",
+                steps,
+            )
+            return
+        for i in range(1, steps + 1):
+            missing = self._last_ticks + i * self._interval_ticks
+            yield missing, self._model.match(mjd_s_from_ticks(missing))
+
+    def _payload(self, ticks: int, index: int | None, dump: Dump | None) -> Payload:
+        state, layout = self._state, self._state.layout
+        if self.current is None:
+            raise ValueError("no scan has begun")
+        count, fraction = split_ticks(ticks)
+        parts = []
+        for group in range(layout.group_count):
+            present = dump is not None and bool(dump.present[group])
+            shape = (layout.group_channels(group), layout.baseline_count)
+            records = (
+                state.records(dump.block, group, self._dtype)
+                if dump is not None
+                else np.broadcast_to(np.zeros((), self._dtype), shape)
+            )
+            parts.append(PayloadPart(layout.group_first_channel(group), shape[0], records, present))
+        return Payload(
+            timestamp_count=count,
+            timestamp_fraction=fraction,
+            channel_id=layout.first_channel,
+            channel_count=layout.channel_count,
+            baseline_count=layout.baseline_count,
+            parts=parts,
+            scan_id=self.current.scan_id,
+            model_index=index,
+            **self._items(),
+        )
+
+    def _items(self) -> dict[str, Any]:
+        """Return the small items that the streams brought."""
+        names = ("hardware_id", "polarisation_id", "phase_bin_id", "phase_bin_count")
+        values = {name: int(self._state.streams[name].max()) for name in names}
+        return {name: value for name, value in values.items() if value >= 0}

@@ -1,0 +1,197 @@
+"""Sockets to receive on: bound before the receiver says that it is ready, with clear errors."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import ipaddress
+import logging
+import socket
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from receive.errors import ConfigError, NetworkError
+
+logger = logging.getLogger(__name__)
+
+_SIOCGIFADDR = 0x8915
+_RMEM_MAX = Path("/proc/sys/net/core/rmem_max")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a receiver listens.
+
+    Attributes
+    ----------
+    address
+        IPv4 or IPv6 address to bind; a multicast group is joined.
+    interface
+        Address of the interface on which a group is joined; None lets the kernel choose.
+    """
+
+    address: str
+    interface: str | None = None
+
+    @property
+    def is_multicast(self) -> bool:
+        """Whether the address is a group."""
+        return ipaddress.ip_address(self.address).is_multicast
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        """Address family of the sockets."""
+        version = ipaddress.ip_address(self.address).version
+        return socket.AF_INET6 if version == 6 else socket.AF_INET  # noqa: PLR2004 -- IP version
+
+
+def resolve(host: str | None, key: str) -> str:
+    """Return the address that a configured host, address or interface name stands for.
+
+    Parameters
+    ----------
+    host
+        Address, host name or name of a network interface; None is all interfaces.
+    key
+        The configuration key, for the error.
+
+    Raises
+    ------
+    NetworkError
+        If it is none of them.
+    """
+    if not host:
+        return "0.0.0.0"  # noqa: S104 -- all interfaces is the documented default
+    try:
+        return str(ipaddress.ip_address(host.strip("[]")))
+    except ValueError:
+        pass
+    if host in {name for _, name in socket.if_nameindex()}:
+        return _interface_address(host, key)
+    try:
+        return str(socket.getaddrinfo(host, None, socket.AF_INET)[0][4][0])
+    except OSError as error:
+        raise NetworkError(
+            f"{key} = {host}: neither an address, nor a host name that resolves, nor one of the "
+            f"interfaces {', '.join(name for _, name in socket.if_nameindex())}"
+        ) from error
+
+
+def _interface_address(name: str, key: str) -> str:
+    request = struct.pack("256s", name.encode()[:15])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            answer = fcntl.ioctl(probe.fileno(), _SIOCGIFADDR, request)
+        except OSError as error:
+            raise NetworkError(f"{key} = {name}: the interface has no IPv4 address") from error
+    return socket.inet_ntoa(answer[20:24])
+
+
+def open_sockets(
+    endpoint: Endpoint, ports: list[int], *, tcp: bool, buffer_bytes: int
+) -> list[socket.socket]:
+    """Bind one socket for each port, all or none.
+
+    Parameters
+    ----------
+    endpoint
+        Address, and for a group the interface.
+    ports
+        One port a stream; 0 lets the system choose (tests).
+    tcp
+        Listen for TCP connections instead of UDP datagrams.
+    buffer_bytes
+        Socket buffer asked for; one warning tells when the kernel grants less.
+
+    Raises
+    ------
+    NetworkError
+        If a port is in use, the address is not of this machine, or the group cannot be joined.
+    """
+    if tcp and endpoint.is_multicast:
+        raise ConfigError(
+            f"reception.bind_hostname = {endpoint.address} is a multicast group, which TCP does "
+            f"not have: use reception.transport = udp"
+        )
+    sockets: list[socket.socket] = []
+    try:
+        for port in ports:
+            sockets.append(_open(endpoint, port, tcp=tcp, buffer_bytes=buffer_bytes))  # noqa: PERF401 -- closed one by one on an error
+    except BaseException:
+        for opened in sockets:
+            opened.close()
+        raise
+    _warn_of_small_buffer(sockets, buffer_bytes)
+    return sockets
+
+
+def _open(endpoint: Endpoint, port: int, *, tcp: bool, buffer_bytes: int) -> socket.socket:
+    kind = socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM
+    opened = socket.socket(endpoint.family, kind)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+        if tcp or endpoint.is_multicast:
+            # TCP: a port whose last connection is still fading. A group: several receivers.
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind((endpoint.address, port))
+        if endpoint.is_multicast:
+            _join(opened, endpoint)
+        if tcp:
+            opened.listen()
+    except (OSError, OverflowError) as error:
+        opened.close()
+        raise NetworkError(_explain(error, endpoint, port, tcp=tcp)) from error
+    return opened
+
+
+def _join(opened: socket.socket, endpoint: Endpoint) -> None:
+    if endpoint.family == socket.AF_INET:
+        interface = endpoint.interface or "0.0.0.0"  # noqa: S104 -- the kernel's choice
+        request = socket.inet_aton(endpoint.address) + socket.inet_aton(interface)
+        opened.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
+        # Without this a socket gets what any program on this machine has joined on the port.
+        ip_multicast_all = 49
+        opened.setsockopt(socket.IPPROTO_IP, ip_multicast_all, 0)
+    else:
+        request = socket.inet_pton(socket.AF_INET6, endpoint.address) + struct.pack("@I", 0)
+        opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, request)
+
+
+def _explain(error: OSError | OverflowError, endpoint: Endpoint, port: int, *, tcp: bool) -> str:
+    protocol = "TCP" if tcp else "UDP"
+    where = f"{protocol} port {port} of {endpoint.address}"
+    code = error.errno if isinstance(error, OSError) else None
+    if code == errno.EADDRINUSE:
+        return f"{where} is in use by another program: choose another reception.port_start"
+    if code == errno.EADDRNOTAVAIL:
+        return (
+            f"{where} cannot be bound: {endpoint.address} is not an address of this machine; "
+            f"give one of its own as reception.bind_hostname, or none for all interfaces"
+        )
+    if code == errno.EACCES:
+        return f"{where} cannot be bound: ports below 1024 take privileges, choose a higher one"
+    if code in {errno.ENODEV, errno.ENETUNREACH} and endpoint.is_multicast:
+        on = f"{endpoint.interface}" if endpoint.interface else "the interface of the default route"
+        return (
+            f"the multicast group {endpoint.address} cannot be joined on {on}: give an address of "
+            f"this machine that has multicast as reception.interface_address"
+        )
+    return f"{where} cannot be bound: {error}"
+
+
+def _warn_of_small_buffer(sockets: list[socket.socket], buffer_bytes: int) -> None:
+    if not sockets:
+        return
+    # Linux reports twice what it grants to payload; the other half is its own bookkeeping.
+    granted = sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+    if granted < buffer_bytes:
+        limit = _RMEM_MAX.read_text().strip() if _RMEM_MAX.exists() else "unknown"
+        logger.warning(
+            "The kernel grants %d bytes of socket buffer instead of %d (net.core.rmem_max = %s); "
+            "to lose fewer packets: sudo sysctl -w net.core.rmem_max=%d",
+            granted,
+            buffer_bytes,
+            limit,
+            buffer_bytes,
+        )

@@ -1,0 +1,143 @@
+"""spead2's side of the stream room: one chunk stream for each port, all on one pool of buffers.
+
+spead2 is given a single chunk that is never handed back: the whole pool.  The placement function
+chooses the dump, so that nothing depends on the sliding of spead2's own window, streams do not
+wait for each other, and a stream over TCP can be replaced when its connection ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING, Any
+
+import spead2
+import spead2.recv
+
+from receive.stream.placement import ITEM_IDS, place
+from receive.stream.state import LIVE_HEAPS, SharedState
+
+if TYPE_CHECKING:
+    import socket
+
+UDP_MAX_PACKET_BYTES = 9200
+TCP_MAX_PACKET_BYTES = 65536 + 1024
+
+
+class SpeadStreams:
+    """Receives heaps on sockets into the shared pool.
+
+    Parameters
+    ----------
+    state
+        The shared arrays.
+    sockets
+        One bound UDP or listening TCP socket for each stream; closed by `stop`.
+    tcp
+        Which of the two they are.
+    threads
+        Network threads; 0 is one a stream.
+    max_packet_bytes
+        Largest packet to expect.
+    """
+
+    def __init__(
+        self,
+        state: SharedState,
+        sockets: list[socket.socket],
+        *,
+        tcp: bool,
+        threads: int = 0,
+        max_packet_bytes: int = 0,
+    ) -> None:
+        self._state = state
+        self._sockets = sockets
+        self._tcp = tcp
+        default = TCP_MAX_PACKET_BYTES if tcp else UDP_MAX_PACKET_BYTES
+        self._max_packet_bytes = max(default, max_packet_bytes)
+        self._pool = spead2.ThreadPool(threads or len(sockets))
+        self._streams: list[spead2.recv.ChunkRingStream] = []
+        self.closed_connections = 0
+
+    def start(self) -> None:
+        """Begin to receive on all sockets."""
+        self._streams = [self._make(stream) for stream in range(len(self._sockets))]
+
+    def _make(self, stream: int) -> spead2.recv.ChunkRingStream:
+        state = self._state
+        made = spead2.recv.ChunkRingStream(
+            self._pool,
+            spead2.recv.StreamConfig(
+                max_heaps=LIVE_HEAPS, allow_out_of_order=True, stop_on_stop_item=False
+            ),
+            spead2.recv.ChunkStreamConfig(
+                items=ITEM_IDS,
+                max_chunks=1,
+                place=_placement_for(state.stream_pointer(stream)),
+            ),
+            spead2.recv.ChunkRingbuffer(1),
+            spead2.recv.ChunkRingbuffer(1),
+        )
+        # Not add_free_chunk, which would zero the presence of all other streams too.
+        made.free_ringbuffer.put_nowait(spead2.recv.Chunk(data=state.memory, present=state.present))
+        if self._tcp:
+            made.add_tcp_reader(self._sockets[stream], max_size=self._max_packet_bytes)
+        else:
+            made.add_udp_reader(self._sockets[stream], max_size=self._max_packet_bytes)
+        return made
+
+    def packets(self) -> int:
+        """Return the packets received so far on all streams that are open now."""
+        return sum(stream.stats.packets for stream in self._streams)
+
+    def ended_connections(self) -> list[int]:
+        """Return the streams whose TCP connection has ended since the last call, reopened.
+
+        Each listens again when this returns, and its next heap is the start of a new epoch.
+        """
+        if not self._tcp:
+            return []
+        ended = [index for index, stream in enumerate(self._streams) if _has_stopped(stream)]
+        for index in ended:
+            self._streams[index].stop()
+            record = self._state.streams[index : index + 1]
+            # The end heap may be lacking: the sender died.
+            record["ended"] |= record["data_in_epoch"] > 0
+            # Every heap that the old stream had in the air is gone with it.
+            record["begun"] += LIVE_HEAPS
+            record["reconnected"] = 1
+            self._streams[index] = self._make(index)
+            self.closed_connections += 1
+        return ended
+
+    def stop(self) -> None:
+        """Stop receiving and close the sockets."""
+        self._state.set("stopping", 1)
+        for stream in self._streams:
+            stream.stop()
+        for opened in self._sockets:
+            opened.close()
+
+
+def _has_stopped(stream: spead2.recv.ChunkRingStream) -> bool:
+    try:
+        stream.data_ringbuffer.get_nowait()
+    except spead2.Empty:
+        return False
+    except spead2.Stopped:
+        return True
+    return True
+
+
+_SIGNATURE = b"void (void *, size_t, void *)"  # spead2 compares it to the letter
+
+
+def _placement_for(stream_pointer: int) -> tuple[Any, ...]:
+    """Return the compiled function bound to a stream's record, as spead2 takes it."""
+    new_capsule = ctypes.pythonapi.PyCapsule_New
+    new_capsule.restype = ctypes.py_object
+    new_capsule.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+    set_context = ctypes.pythonapi.PyCapsule_SetContext
+    set_context.argtypes = [ctypes.py_object, ctypes.c_void_p]
+    capsule = new_capsule(place.address, _SIGNATURE, None)
+    set_context(capsule, stream_pointer)
+    return (capsule, place, _SIGNATURE)

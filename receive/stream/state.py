@@ -1,0 +1,268 @@
+"""What the network threads and the collector share.
+
+The network threads run the compiled placement function (`placement`) without the GIL; the
+collector (`window`) is one Python thread.  They share plain arrays, with one writer for each
+field or an atomic claim (`atomics`), and never a lock.
+
+The table of entries is a ring.  Entry number *n* (slot ``n % ENTRIES``) is one dump: the
+collector provides a buffer for it (``OPEN``), the first heap of a new timestamp claims it
+(``BUSY``, then ``LIVE``), the collector hands the dump on (``CLOSED``) and later forgets it
+(``EMPTY``).  Entries are claimed strictly in turn, so a thread that looked at all entries up to
+the head cannot miss that another thread has just claimed one for the same timestamp.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from receive.stream.layout import CONTROL_BYTES, PoolSize, StreamLayout
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ENTRIES = 8192
+"""Slots of the table: twice the largest pool, so that heaps of closed dumps are still known."""
+EPOCHS = 8
+"""Starts of the sender that are told apart at one time."""
+MAX_TENTATIVE = 4
+"""Buffers that heaps of unbelieved timestamps may take."""
+LIVE_HEAPS = 16
+"""Heaps that a stream may have in the air; spead2 gives up the oldest for a new one.
+
+Duplicates and rejected heaps take such places too, so it is well above the two or three heaps
+that networks really interleave."""
+
+
+class EntryState(IntEnum):
+    """Life of an entry, in order."""
+
+    EMPTY = 0
+    OPEN = 1
+    BUSY = 2
+    LIVE = 3
+    CLOSED = 4
+
+
+class Belief(IntEnum):
+    """Whether an entry's timestamp is believed."""
+
+    BELIEVED = 0
+    TENTATIVE = 1
+    """Far from the newest: discarded unless others agree."""
+    PROBATION = 2
+    """First of its epoch and unknown to the model: held back until another one agrees."""
+
+
+class Reason(IntEnum):
+    """Why a heap was not placed; columns of the counters."""
+
+    LATE = 0
+    DUPLICATE = 1
+    NO_BUFFER = 2
+    SIZE = 3
+    ITEMS = 4
+    BASELINES = 5
+    CHANNEL = 6
+    BAD_TIME = 7
+    UNPLACEABLE = 8
+
+
+REASON_TEXT = {
+    Reason.LATE: "late",
+    Reason.DUPLICATE: "duplicate",
+    Reason.NO_BUFFER: "no-buffer",
+    Reason.SIZE: "size",
+    Reason.ITEMS: "items",
+    Reason.BASELINES: "baselines",
+    Reason.CHANNEL: "channel",
+    Reason.BAD_TIME: "bad-time",
+    Reason.UNPLACEABLE: "unplaceable",
+}
+
+MALFORMED = (
+    Reason.SIZE,
+    Reason.ITEMS,
+    Reason.BASELINES,
+    Reason.CHANNEL,
+    Reason.BAD_TIME,
+    Reason.UNPLACEABLE,
+)
+
+
+_POINTERS = (
+    "entry_state",
+    "entry_time",
+    "entry_epoch",
+    "entry_block",
+    "entry_sequence",
+    "entry_belief",
+    "seen",
+    "owner",
+    "begun_at",
+    "scan_offset",
+    "group_latest",
+    "group_data_bytes",
+    "newest",
+    "horizon",
+    "model_time",
+    "model_tolerance",
+    "counters",
+)
+
+SHARED_DTYPE = np.dtype(
+    [(name, np.intp) for name in _POINTERS]
+    + [
+        ("head", np.int64),
+        ("tail", np.int64),
+        ("epoch", np.int64),
+        ("tentative", np.int64),
+        ("model_count", np.int64),
+        ("pool", np.int64),
+        ("groups", np.int64),
+        ("baselines", np.int64),
+        ("channels_per_stream", np.int64),
+        ("first_channel_id", np.int64),
+        ("slot_bytes", np.int64),
+        ("dump_bytes", np.int64),
+        ("span_ticks", np.int64),
+        ("dropped_until", np.uint64),
+        ("reject_unknown", np.int64),
+        ("backpressure", np.int64),
+        ("stopping", np.int64),
+    ],
+    align=True,
+)
+
+STREAM_DTYPE = np.dtype(
+    [
+        ("shared", np.intp),
+        ("index", np.int64),
+        ("epoch", np.int64),
+        ("begun", np.int64),
+        ("data_in_epoch", np.int64),
+        ("starts", np.int64),
+        ("ended", np.int64),
+        ("reconnected", np.int64),
+        # Small items that go into the payload; -1 until one came.
+        ("hardware_id", np.int64),
+        ("polarisation_id", np.int64),
+        ("phase_bin_id", np.int64),
+        ("phase_bin_count", np.int64),
+    ],
+    align=True,
+)
+
+
+class SharedState:
+    """Allocates the shared arrays and the pool of buffers.
+
+    Parameters
+    ----------
+    layout
+        Byte layout of a dump.
+    pool_size
+        Number of buffers and the window.
+    model_time, model_tolerance
+        Times of the model's integrations in ticks of 2^-32 s (sorted), and how far from each a
+        timestamp may be and still belong to it, in ticks.
+    span_ticks
+        How far from the newest timestamp another is believed without further evidence.
+    first_channel_id
+        Channel id that the first channel of this receiver carries.
+    reject_unknown
+        Refuse timestamps that the model does not hold.
+    backpressure
+        Make the network threads wait for a buffer instead of dropping the heap.
+    """
+
+    def __init__(
+        self,
+        layout: StreamLayout,
+        pool_size: PoolSize,
+        *,
+        model_time: NDArray[np.uint64],
+        model_tolerance: NDArray[np.int64],
+        span_ticks: int,
+        first_channel_id: int,
+        reject_unknown: bool,
+        backpressure: bool,
+    ) -> None:
+        groups, pool = layout.group_count, pool_size.dumps
+        self.layout = layout
+        self.pool_size = pool_size
+        self.entry_state = np.zeros(ENTRIES, np.int64)
+        self.entry_time = np.zeros(ENTRIES, np.uint64)
+        self.entry_epoch = np.zeros(ENTRIES, np.int64)
+        self.entry_block = np.full(ENTRIES, -1, np.int64)
+        self.entry_sequence = np.zeros(ENTRIES, np.int64)
+        self.entry_belief = np.zeros(ENTRIES, np.int64)
+        self.seen = np.zeros((ENTRIES, groups), np.uint8)
+        self.owner = np.zeros((pool, groups), np.int64)
+        self.begun_at = np.zeros((pool, groups), np.int64)
+        self.scan_offset = np.full((pool + 1, groups), -1, np.int64)
+        self.group_latest = np.full(groups, -1, np.int64)
+        self.group_data_bytes = np.array([layout.data_bytes(g) for g in range(groups)], np.int64)
+        self.newest = np.zeros(EPOCHS, np.uint64)
+        self.horizon = np.zeros(EPOCHS, np.uint64)
+        self.model_time = np.ascontiguousarray(model_time, np.uint64)
+        self.model_tolerance = np.ascontiguousarray(model_tolerance, np.int64)
+        self.counters = np.zeros((groups, len(Reason)), np.int64)
+        self.present = np.zeros((pool + 1, groups), np.uint8)
+        """Set by spead2 when a heap is complete; the last row is for start-of-stream heaps."""
+        # np.empty of this size is fresh memory from the system: pages are taken when touched.
+        self.memory = np.empty(pool * layout.dump_bytes + groups * CONTROL_BYTES, np.uint8)
+        self.streams = np.zeros(groups, STREAM_DTYPE)
+        self._shared = np.zeros(1, SHARED_DTYPE)
+        for name in _POINTERS:
+            self._shared[name] = getattr(self, name).ctypes.data
+        for name, value in {
+            "model_count": len(self.model_time),
+            "pool": pool,
+            "groups": groups,
+            "baselines": layout.baseline_count,
+            "channels_per_stream": layout.channels_per_stream,
+            "first_channel_id": first_channel_id,
+            "slot_bytes": layout.slot_bytes,
+            "dump_bytes": layout.dump_bytes,
+            "span_ticks": span_ticks,
+            "reject_unknown": reject_unknown,
+            "backpressure": backpressure,
+        }.items():
+            self._shared[name] = value
+        self.streams["shared"] = self._shared.ctypes.data
+        self.streams["index"] = np.arange(groups)
+        for name in ("hardware_id", "polarisation_id", "phase_bin_id", "phase_bin_count"):
+            self.streams[name] = -1
+
+    def get(self, name: str) -> int:
+        """Return a scalar of the shared record."""
+        return int(self._shared[name][0])
+
+    def set(self, name: str, value: int) -> None:
+        """Set a scalar of the shared record; each has one writer."""
+        self._shared[name][0] = value
+
+    def stream_pointer(self, stream: int) -> int:
+        """Return the address of a stream's record, which the placement function is given."""
+        return int(self.streams[stream : stream + 1].ctypes.data)
+
+    def control_payload(self, stream: int) -> NDArray[np.uint8]:
+        """Return the bytes where a stream's start-of-stream heap lands."""
+        begin = self.pool_size.dumps * self.layout.dump_bytes + stream * CONTROL_BYTES
+        return self.memory[begin : begin + CONTROL_BYTES]
+
+    def records(self, block: int, group: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Return the records of a group in a block: a view (channels, baselines)."""
+        begin = self.layout.records_offset(block, group)
+        view = self.memory[begin : begin + self.layout.data_bytes(group)].view(dtype)
+        return view.reshape(self.layout.group_channels(group), self.layout.baseline_count)
+
+    def scan_id(self, block: int, group: int) -> int | None:
+        """Return the scan id that a group's heap brought; ``block`` = pool is its start heap."""
+        offset = int(self.scan_offset[block, group])
+        if offset < 0:
+            return None
+        return int.from_bytes(self.memory[offset : offset + 8].tobytes(), "little")

@@ -1,0 +1,46 @@
+"""Which dumps have begun and how far they are: one compiled pass over the table of entries."""
+
+from __future__ import annotations
+
+from numba import njit
+
+from receive.stream.atomics import fence
+from receive.stream.state import ENTRIES, EntryState
+
+_LIVE = int(EntryState.LIVE)
+
+
+@njit(nogil=True, cache=True)
+def list_live(state, block, seen, present, begin, end, slots, n_present, n_seen):
+    """List the live entries of [begin, end) with their numbers of heaps; return how many.
+
+    ``slots``, ``n_present`` and ``n_seen`` are filled: heaps that are whole, and heaps that have
+    at least begun.
+    """
+    count = 0
+    fence()
+    for n in range(begin, end):
+        slot = n % ENTRIES
+        if state[slot] != _LIVE:
+            continue
+        whole = 0
+        begun = 0
+        for group in range(seen.shape[1]):
+            whole += present[block[slot], group]
+            begun += seen[slot, group]
+        slots[count] = slot
+        n_present[count] = whole
+        n_seen[count] = begun
+        count += 1
+    return count
+
+
+@njit(nogil=True, cache=True)
+def count_live(state, begin, end):
+    """Return how many entries of [begin, end) have begun and were not handed on."""
+    count = 0
+    fence()
+    for n in range(begin, end):
+        if state[n % ENTRIES] == _LIVE:
+            count += 1
+    return count

@@ -1,0 +1,321 @@
+"""The window of dumps: what has begun to arrive, and when it is handed on.
+
+The collector calls `Window.step` again and again.  A dump is handed on when it is complete and
+everything older has been handed on; with gaps when nothing more can be expected of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from receive.stream.atomics import full_fence
+from receive.stream.dump import BufferPool, Dump
+from receive.stream.state import ENTRIES, EPOCHS, Belief, EntryState, Reason, SharedState
+from receive.stream.survey import count_live, list_live
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+ENDED_GRACE_S = 0.1
+"""How long after the end of a stream one of its last heaps may come, overtaken by the end."""
+HISTORY = 256
+"""Closed entries that are kept to tell duplicates from late heaps."""
+AHEAD_BYTES = 64 << 20
+"""Buffers are provided ahead of the sender for so many bytes, or for a whole window."""
+
+_LIVE = int(EntryState.LIVE)
+
+
+@dataclass(frozen=True)
+class _Live:
+    """Entries that have begun and were not handed on, as arrays of equal length."""
+
+    slots: NDArray[np.int64]
+    present: NDArray[np.int64]
+    seen: NDArray[np.int64]
+
+
+class Window:
+    """Follows the entries from the first heap to the handing on.
+
+    Parameters
+    ----------
+    state
+        The shared arrays.
+    dump_timeout_s
+        How long an incomplete dump waits for more after its last progress.
+    packets
+        Returns the number of packets received so far: a heap that is still growing is progress.
+    """
+
+    def __init__(
+        self, state: SharedState, dump_timeout_s: float, packets: Callable[[], int]
+    ) -> None:
+        self._state = state
+        self._dump_timeout_s = dump_timeout_s
+        self._packets = packets
+        self._packets_seen = 0
+        self.pool = BufferPool(state)
+        self._groups = state.layout.group_count
+        self._window = state.pool_size.window
+        self._ahead = max(self._window, AHEAD_BYTES // state.layout.dump_bytes, 8)
+        self._provided = 0
+        self._first_s = np.zeros(ENTRIES)
+        self._progress_s = np.zeros(ENTRIES)
+        self._heaps = np.full(ENTRIES, -1, np.int64)
+        self._regular_progress_s = 0.0
+        self._scan_of_epoch: dict[int, int] = {}
+        self._scratch = tuple(np.zeros(ENTRIES, np.int64) for _ in range(3))
+        self._provide()
+
+    def step(self, now_s: float, *, limit: int) -> list[Dump]:
+        """Look at what has come since the last call.
+
+        Parameters
+        ----------
+        now_s
+            Monotonic time.
+        limit
+            Hand on at most so many dumps.
+
+        Returns
+        -------
+        list of Dump
+            Dumps handed on, in the order of their times.
+        """
+        self.pool.recycle()
+        self._read_start_heaps()
+        live = self._look(now_s)
+        if self._judge_unbelieved(live, now_s):
+            live = self._look(now_s)
+        handed = self._hand_on(live, now_s, limit) if limit > 0 else []
+        self._provide()
+        return handed
+
+    @property
+    def progress_s(self) -> float:
+        """When a heap was last begun or completed, monotonic."""
+        return self._regular_progress_s
+
+    def is_empty(self) -> bool:
+        """Whether no dump is in the window."""
+        state = self._state
+        return not count_live(state.entry_state, state.get("tail"), state.get("head"))
+
+    def is_over(self, epoch: int) -> bool:
+        """Whether every stream has ended this start of the sender, or has begun a newer one."""
+        streams = self._state.streams
+        newer, same = streams["epoch"] > epoch, streams["epoch"] == epoch
+        return bool((newer | (same & (streams["ended"] != 0))).all())
+
+    def flush(self, now_s: float) -> list[Dump]:
+        """Hand on everything that is in the window, complete or not, but what is not believed."""
+        self._read_start_heaps()
+        live = self._look(now_s)
+        for slot in map(int, live.slots):
+            if self._state.entry_belief[slot] == Belief.PROBATION:
+                self._believe(slot)
+        return self._hand_on(live, float("inf"), len(live.slots))
+
+    def _look(self, now_s: float) -> _Live:
+        state = self._state
+        slots, present, seen = self._scratch
+        count = list_live(
+            state.entry_state,
+            state.entry_block,
+            state.seen,
+            state.present,
+            state.get("tail"),
+            state.get("head"),
+            *self._scratch,
+        )
+        live = _Live(slots[:count].copy(), present[:count].copy(), seen[:count].copy())
+        heaps = live.present + live.seen
+        fresh = self._heaps[live.slots] < 0
+        self._first_s[live.slots[fresh]] = now_s
+        moved = self._heaps[live.slots] != heaps
+        self._progress_s[live.slots[moved]] = now_s
+        self._heaps[live.slots] = heaps
+        if np.any(moved & (state.entry_belief[live.slots] != Belief.TENTATIVE)):
+            self._regular_progress_s = now_s
+        return live
+
+    def _read_start_heaps(self) -> None:
+        state = self._state
+        control = state.pool_size.dumps
+        for group in np.flatnonzero(state.present[control]):
+            state.present[control, group] = 0
+            scan_id = state.scan_id(control, int(group))
+            if scan_id is not None:
+                self._scan_of_epoch[int(state.streams["epoch"][group])] = scan_id
+
+    def _provide(self) -> None:
+        state = self._state
+        head = state.get("head")
+        state.set("tail", self._oldest_needed(head))
+        while (
+            self._provided - head < self._ahead
+            and len(self.pool)
+            and self._provided - state.get("tail") < ENTRIES - 1
+        ):
+            slot = self._provided % ENTRIES
+            block = self.pool.take()
+            state.seen[slot] = 0
+            state.present[block] = 0
+            state.entry_block[slot] = block
+            state.entry_sequence[slot] = self._provided
+            self._heaps[slot] = -1
+            # The slot after the last open entry is empty: nobody claims beyond it.
+            state.entry_state[(self._provided + 1) % ENTRIES] = EntryState.EMPTY
+            full_fence()
+            state.entry_state[slot] = EntryState.OPEN
+            self._provided += 1
+
+    def _oldest_needed(self, head: int) -> int:
+        """Return the oldest entry that is live, lent, or recent enough to know duplicates by."""
+        state = self._state
+        tail = state.get("tail")
+        while tail < head - HISTORY:
+            slot = tail % ENTRIES
+            if state.entry_state[slot] == _LIVE or self.pool.is_lent(slot):
+                break
+            tail += 1
+        return tail
+
+    def _judge_unbelieved(self, live: _Live, now_s: float) -> bool:
+        """Believe or discard entries of doubtful time; return whether any entry changed."""
+        state = self._state
+        belief = state.entry_belief[live.slots]
+        state.set("tentative", int(np.count_nonzero(belief == Belief.TENTATIVE)))
+        changed = False
+        for i in np.flatnonzero(belief != Belief.BELIEVED):
+            slot = int(live.slots[i])
+            if self._agreed(live, int(i)) or self._alone_at_the_end(slot):
+                changed |= self._believe(slot)
+            elif self._expired(slot, now_s):
+                back = state.entry_time[slot] < state.newest[state.entry_epoch[slot] % EPOCHS]
+                tentative = state.entry_belief[slot] == Belief.TENTATIVE
+                reason = Reason.LATE if tentative and back else Reason.BAD_TIME
+                state.counters[:, reason] += state.seen[slot]
+                self.pool.lend(self._close(slot), users=0)
+                changed = True
+        return changed
+
+    def _agreed(self, live: _Live, index: int) -> bool:
+        state = self._state
+        slot = int(live.slots[index])
+        if self._groups > 1 and live.seen[index] > 1:
+            return True
+        span = np.uint64(state.get("span_ticks"))
+        ticks = state.entry_time[slot]
+        for other in live.slots:
+            if other == slot or state.entry_epoch[other] != state.entry_epoch[slot]:
+                continue
+            apart = max(state.entry_time[other], ticks) - min(state.entry_time[other], ticks)
+            if apart <= span:
+                return True
+        return False
+
+    def _alone_at_the_end(self, slot: int) -> bool:
+        """Whether this was the only integration that a sender sent."""
+        state = self._state
+        probation = state.entry_belief[slot] == Belief.PROBATION
+        return bool(probation) and self.is_over(int(state.entry_epoch[slot]))
+
+    def _believe(self, slot: int) -> bool:
+        state = self._state
+        epoch = int(state.entry_epoch[slot])
+        ticks = state.entry_time[slot]
+        if state.entry_belief[slot] == Belief.TENTATIVE and ticks < state.newest[epoch % EPOCHS]:
+            if self._regular_progress_s > self._first_s[slot]:
+                return False
+            # Nothing but older times comes in: the sender has gone back.
+            if epoch == state.get("epoch"):
+                self._begin_epoch(epoch + 1)
+            epoch = state.get("epoch")
+            state.entry_epoch[slot] = epoch
+        state.newest[epoch % EPOCHS] = max(state.newest[epoch % EPOCHS], ticks)
+        state.entry_belief[slot] = Belief.BELIEVED
+        return True
+
+    def _begin_epoch(self, epoch: int) -> None:
+        state = self._state
+        state.newest[epoch % EPOCHS] = 0
+        state.horizon[epoch % EPOCHS] = 0
+        state.set("dropped_until", 0)
+        full_fence()
+        state.set("epoch", epoch)
+        state.streams["epoch"] = epoch
+        state.streams["ended"] = 0
+
+    def _expired(self, slot: int, now_s: float) -> bool:
+        waited_s = now_s - self._first_s[slot]
+        if self._state.entry_belief[slot] == Belief.PROBATION:
+            # The only one of its epoch so far: it is discarded when others have come instead.
+            newest = self._state.newest[self._state.entry_epoch[slot] % EPOCHS]
+            return bool(newest != self._state.entry_time[slot]) and waited_s > self._dump_timeout_s
+        return waited_s > self._dump_timeout_s
+
+    def _hand_on(self, live: _Live, now_s: float, limit: int) -> list[Dump]:
+        state = self._state
+        waiting = np.flatnonzero(state.entry_belief[live.slots] == Belief.BELIEVED)
+        slots = live.slots[waiting]
+        order = waiting[np.lexsort((state.entry_time[slots], state.entry_epoch[slots]))]
+        handed: list[Dump] = []
+        for position, i in enumerate(order):
+            if len(handed) >= limit:
+                break
+            slot = int(live.slots[i])
+            complete = live.present[i] == self._groups
+            if not complete and not self._given_up(slot, len(order) - position, now_s):
+                break
+            epoch = int(state.entry_epoch[slot])
+            dump = self._close(slot)
+            state.horizon[epoch % EPOCHS] = state.entry_time[slot]
+            handed.append(dump)
+        return handed
+
+    def _given_up(self, slot: int, waiting: int, now_s: float) -> bool:
+        """Return whether nothing more can be expected of an incomplete dump."""
+        state = self._state
+        epoch = int(state.entry_epoch[slot])
+        idle_s = now_s - self._progress_s[slot]
+        if self.is_over(epoch):
+            return bool(idle_s > ENDED_GRACE_S)
+        missing = state.present[state.entry_block[slot]] == 0
+        sequence = int(state.entry_sequence[slot])
+        if (state.group_latest[missing] >= sequence + self._window).all():
+            return True
+        if (
+            not state.get("backpressure")
+            and waiting > self._window
+            and state.get("head") == self._provided
+            and not len(self.pool)
+        ):
+            return True
+        if idle_s <= self._dump_timeout_s:
+            return False
+        packets = self._packets()
+        growing = (state.seen[slot] != 0) & missing & (state.group_latest <= sequence)
+        if packets > self._packets_seen and growing.any():
+            self._progress_s[slot] = now_s
+            self._packets_seen = packets
+            return False
+        self._packets_seen = packets
+        return True
+
+    def _close(self, slot: int) -> Dump:
+        state = self._state
+        state.entry_state[slot] = EntryState.CLOSED
+        full_fence()
+        block = int(state.entry_block[slot])
+        epoch = int(state.entry_epoch[slot])
+        present = state.present[block] != 0
+        found = (state.scan_id(block, int(g)) for g in np.flatnonzero(present))
+        scan_id = next((s for s in found if s is not None), self._scan_of_epoch.get(epoch))
+        return Dump(slot, block, int(state.entry_time[slot]), epoch, present, scan_id)
