@@ -267,8 +267,8 @@ class TelescopeModel:
         index = self.match(time)
         if index is None:
             raise ValueError(
-                f"time {iso_from_mjd_s(time)} (MJD {time!r} s) belongs to no integration of the "
-                f"model, {self._time_range()}"
+                f"time {iso_from_mjd_s(time)} (MJD {float(time)!r} s) belongs to no integration "
+                f"of the model, {self._time_range()}"
             )
         return index, self._time_data(index)
 
@@ -281,7 +281,10 @@ class TelescopeModel:
             If the model holds no integrations, or the time is not a number.
         """
         if not self.num_times or np.isnan(time):
-            raise ValueError(f"no integration is nearest to MJD {time!r} s: {self._time_range()}")
+            raise ValueError(
+                f"no integration is nearest to MJD {float(time)!r} s in the model, "
+                f"{self._time_range()}"
+            )
         index = self._nearest(time)
         return index, self._time_data(index)
 
