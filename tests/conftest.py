@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.skips import is_ci, left_out
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
@@ -27,3 +29,19 @@ def lofar_ms_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def lofar_ms(lofar_ms_source: Path) -> Path:
     """Return the LOFAR Measurement Set (read only)."""
     return lofar_ms_source
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Name what was left out; under CI that fails the run."""
+    skipped = left_out(session)
+    if skipped and is_ci() and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what this machine could not carry."""
+    session = terminalreporter._session
+    if session is None:
+        return
+    for line in left_out(session):
+        terminalreporter.write_line(f"LEFT OUT {line}")

@@ -1,0 +1,63 @@
+# What a newcomer types: `make demo`, `make test`.  Everything needed is set up first, in .venv.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO_DIR ?= demo
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## show what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+# One stamp for each lock file: a changed lock is installed, an unchanged one costs nothing.
+.PHONY: python
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "vis-receive needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1): make PYTHON=python3.11 ..."; exit 2; }
+
+$(BIN)/python: | python
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "could not make $(VENV): on Debian and Ubuntu, apt install python3-venv"; exit 2; }
+
+$(VENV)/.installed-%: requirements/%.txt pyproject.toml | $(BIN)/python
+	@echo "Installing requirements/$*.txt into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$*.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: venv
+venv: $(VENV)/.installed-dev ## make .venv with everything for development
+
+.PHONY: demo
+demo: $(VENV)/.installed-demo ## simulate, send, receive, check and plot an observation (in demo/)
+	@PATH="$(abspath $(BIN)):$$PATH" bash examples/demo.sh $(DEMO_DIR)
+
+.PHONY: test
+test: $(VENV)/.installed-dev ## run every test that this machine can carry, and say what was left out
+	@PATH="$(abspath $(BIN)):$$PATH" bash scripts/test.sh
+
+.PHONY: lint
+lint: $(VENV)/.installed-dev ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+.PHONY: docs
+docs: $(VENV)/.installed-dev ## build the documentation into docs/_build/html
+	@$(BIN)/sphinx-build -q -W -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+.PHONY: lock
+lock: $(BIN)/python ## resolve the requirement lists anew (the only target that needs uv)
+	@$(BIN)/python -m pip install --quiet uv
+	@for set in demo dev; do \
+	  case $$set in demo) extra="--extra plot --group build" ;; dev) extra="--extra plot --group build --group test --group lint --group docs" ;; esac; \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	    --custom-compile-command "make lock" pyproject.toml $$extra -o requirements/$$set.txt || exit 1; \
+	done
+
+.PHONY: clean
+clean: ## remove what was made, .venv too
+	rm -rf $(VENV) build dist docs/_build demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
