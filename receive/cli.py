@@ -11,6 +11,7 @@ import contextlib
 import errno
 import logging
 import os
+import select
 import sys
 import time
 import traceback
@@ -183,9 +184,10 @@ def run(
         code = _INTERRUPTED
     except SystemExit as error:  # argparse: help, version, usage
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
-    except Exception as error:  # noqa: BLE001 (whatever it is, the user must learn how to report it)
-        lost = _lost_stdout() if isinstance(error, OSError) else None
-        code = _defect(prog) if lost is None else _without_stdout(prog, lost)
+    except OSError as error:
+        code = _system_error(prog, error)
+    except Exception:  # noqa: BLE001 (whatever it is, the user must learn how to report it)
+        code = _defect(prog)
     return code
 
 
@@ -194,26 +196,33 @@ def _say(text: str) -> None:
         write_line(text, sys.stderr)
 
 
-def _lost_stdout() -> OSError | None:
-    """Return why standard output takes nothing any more; None if it is well.
-
-    If it is not, it is pointed to nowhere, so that Python's own last flush does not complain.
-    """
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
-        return error
-    return None
-
-
-def _without_stdout(prog: str, error: OSError) -> int:
-    if error.errno == errno.EPIPE:  # such as "| head", which has seen enough
+def _system_error(prog: str, error: OSError) -> int:
+    """Return the exit code of an error of the system that nobody made an error of the user."""
+    if error.errno == errno.EPIPE and _stdout_is_broken():
+        _forget_stdout()  # such as "| head", which has seen enough
         return _BROKEN_PIPE
-    _say(f"{prog}: error: standard output: {error.strerror}")
-    return OutputError.exit_code
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        _say(f"{prog}: error: {error.filename or 'standard output'}: {error.strerror}")
+        if error.filename is None:
+            _forget_stdout()
+        return OutputError.exit_code
+    return _defect(prog)
+
+
+def _stdout_is_broken() -> bool:
+    """Tell whether nobody reads the pipe that standard output is."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), select.POLLOUT)
+        return any(event & select.POLLERR for _, event in poll.poll(0))
+    except (OSError, ValueError):  # it has no descriptor, so it is no pipe
+        return False
+
+
+def _forget_stdout() -> None:
+    """Point standard output to nowhere, so that Python's own last flush does not complain."""
+    with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _defect(prog: str) -> int:

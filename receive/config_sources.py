@@ -26,6 +26,7 @@ _DEEPEST = 8
 _FORMATS = {".ini": "INI", ".cfg": "INI", ".json": "JSON", ".yaml": "YAML", ".yml": "YAML"}
 _SECTION = re.compile(r"\[\s*([^\[\]]+?)\s*\]")
 _INI_LINE = re.compile(r"([^=:]+?)\s*[=:]\s*(.*)", re.DOTALL)
+_JSON_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[{}:\n]')
 _YAML_TYPES = frozenset({"str", "int", "float", "bool", "map", "seq", "timestamp", "null"})
 
 
@@ -89,7 +90,11 @@ def _refuse_name(leaf: Leaf) -> NoReturn:
         )
     nearest = nearest_name(leaf.name)
     hint = f"did you mean {nearest}?" if nearest else f"categories are {', '.join(CATEGORIES)}"
-    raise ConfigError(f"{leaf.place}: unknown key {shown(leaf.name)[1:-1]}; {hint}")
+    raise ConfigError(f"{leaf.place}: unknown key {_on_one_line(leaf.name)}; {hint}")
+
+
+def _on_one_line(name: str) -> str:
+    return shown(name)[1:-1]
 
 
 def leaves_of_mapping(mapping: Mapping[Any, Any], place: str) -> Iterator[Leaf]:
@@ -201,9 +206,12 @@ def _json_leaves(text: str, path: Path) -> Iterator[Leaf]:
     try:
         document = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except _DuplicateError as error:
-        lines = _json_lines(text, str(error))
-        place = f"{path}:{lines[-1]}" if lines else str(path)
-        raise ConfigError(f"{place}: {error} is given twice in one object") from None
+        tail = f".{error}"
+        found = [line for name, line in _json_members(text) if f".{name}".endswith(tail)]
+        place = f"{path}:{found[-1]}" if found else str(path)
+        raise ConfigError(
+            f"{place}: {_on_one_line(str(error))} is given twice in one object"
+        ) from None
     except json.JSONDecodeError as error:
         raise ConfigError(
             f"{path}:{error.lineno}: is not JSON: {error.msg} (column {error.colno})"
@@ -214,21 +222,37 @@ def _json_leaves(text: str, path: Path) -> Iterator[Leaf]:
         raise ConfigError(f"{path}: is nested too deeply") from None
     if not isinstance(document, dict):
         raise ConfigError(f"{path}:1: expected an object {{...}} of keys and their values")
+    lines: dict[str, list[int]] = {}
+    for name, line in _json_members(text):
+        lines.setdefault(name, []).append(line)
     for name, value in _flatten(document, ""):
-        lines = [line for tail in _tails(name) for line in _json_lines(text, tail)]
-        yield Leaf(name, value, f"{path}:{lines[0]}" if len(lines) == 1 else str(path))
+        yield Leaf(name, value, f"{path}:{lines[name].pop(0)}" if lines.get(name) else str(path))
 
 
-def _tails(name: str) -> list[str]:
-    """Return the last 1, 2, ... parts of a dotted name: what a document can call it by."""
-    parts = name.split(".")
-    return [".".join(parts[start:]) for start in range(len(parts))]
+def _json_members(text: str) -> Iterator[tuple[str, int]]:
+    """Yield the dotted name of every member of every object, and the line it is on."""
+    prefixes = [""]
+    line, string, name = 1, '""', ""
+    for token in _JSON_TOKEN.finditer(text):
+        match token[0][0]:
+            case "\n":
+                line += 1
+            case '"':
+                string = token[0]
+            case ":":
+                name = f"{prefixes[-1]}{_json_text(string)}"
+                yield name, line
+            case "{":
+                prefixes.append(f"{name}." if name else "")
+            case _ if len(prefixes) > 1:
+                del prefixes[-1]
 
 
-def _json_lines(text: str, name: str) -> list[int]:
-    """Return the lines on which an object has a member `name`."""
-    found = re.finditer(rf"{re.escape(json.dumps(name, ensure_ascii=False))}\s*:", text)
-    return [text.count("\n", 0, match.start()) + 1 for match in found]
+def _json_text(token: str) -> str:
+    try:
+        return str(json.loads(token))
+    except ValueError:  # after a duplicate nothing needs to be JSON any more
+        return token
 
 
 # --- YAML ---------------------------------------------------------------------------------------
@@ -251,6 +275,7 @@ def _yaml_leaves(text: str, path: Path) -> Iterator[Leaf]:
         return
     if root.id != "mapping":
         raise ConfigError(f"{_place(path, root)}: expected a map of keys and their values")
+    _check_tag(root, _place(path, root))
     yield from _yaml_flatten(root, "", path)
 
 
@@ -266,7 +291,7 @@ def _yaml_flatten(node: Any, prefix: str, path: Path, depth: int = 0) -> Iterato
             raise ConfigError(f"{place}: a key must be text")
         name = f"{prefix}{name_node.value}"
         if name in seen:
-            raise ConfigError(f"{place}: {shown(name)[1:-1]} is given twice in one map")
+            raise ConfigError(f"{place}: {_on_one_line(name)} is given twice in one map")
         seen.add(name)
         if value.id == "mapping" and depth < _DEEPEST and (value.value or name in CATEGORIES):
             _check_tag(value, place)
@@ -290,7 +315,7 @@ def _yaml_value(node: Any, place: str, *, in_list: bool = False) -> object:
 def _check_tag(node: Any, place: str) -> None:
     prefix, _, name = node.tag.rpartition(":")
     if prefix != "tag:yaml.org,2002" or name not in _YAML_TYPES:
-        raise ConfigError(f"{place}: the tag {shown(node.tag)[1:-1]} is not accepted; remove it")
+        raise ConfigError(f"{place}: the tag {_on_one_line(node.tag)} is not accepted; remove it")
 
 
 # --- INI ----------------------------------------------------------------------------------------

@@ -114,12 +114,13 @@ class Progress:
                 self._bar.set_postfix_str(text, refresh=False)
 
     def _line(self, elapsed_s: float) -> str:
-        done, total = self._count(self._done), self._total
+        total = self._total
         per_s = self._done / elapsed_s if elapsed_s > 0 else 0.0
         if total is None:
-            parts = [f"{self._description}: {done}"]
+            parts = [f"{self._description}: {self._count(self._done)}"]
         else:
             percent = 100 * self._done // total if total else 100
+            done = self._count(self._done) if self._unit == "B" else self._done
             parts = [f"{self._description}: {done} of {self._count(total)} ({percent} %)"]
         parts.append(f"{self._count(per_s)}/s")
         if total is not None and 0 < self._done < total:
