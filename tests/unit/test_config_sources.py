@@ -1,0 +1,384 @@
+from __future__ import annotations
+
+import configparser
+import json
+import math
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from receive.config import Config
+from receive.config_keys import KEYS, Key, Kind
+from receive.errors import ConfigError
+
+EXPECTED = {
+    "reception.transport": "tcp",
+    "reception.ring_heaps": 8,
+    "reception.overwrite": True,
+    "transmission.rate": 1.5e6,
+    "transmission.endpoints": ["a:1-2", "b:3"],
+    "model.name": "010",
+}
+INI = """\
+# a comment
+[reception]
+transport = tcp
+ring_heaps: 8
+; another
+overwrite = yes
+
+[transmission]
+rate=1.5e6
+endpoints =
+    a:1-2,
+    b:3
+[model]
+name = 010
+"""
+INI_DOTTED = """\
+reception.transport = tcp
+reception.ring_heaps = 8
+[transmission]
+rate = 1500000
+endpoints = a:1-2, b:3
+reception.overwrite = TRUE
+[other]
+model.name = 010
+"""
+JSON = """\
+{
+  "reception": {"transport": "tcp", "ring_heaps": "8"},
+  "reception.overwrite": 1,
+  "transmission": {"rate": 1500000, "endpoints": ["a:1-2", "b:3"]},
+  "model.name": "010"
+}
+"""
+YAML = """\
+reception: {transport: tcp, overwrite: Yes}
+reception.ring_heaps: '8'
+transmission:
+  rate: 1.5e6
+  endpoints: [a:1-2, b:3]
+model:
+  name: 010
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.ini", INI),
+        ("a.cfg", INI),
+        ("a.conf", INI),
+        ("ini", INI),
+        ("a.INI", INI_DOTTED),
+        ("dotted", INI_DOTTED),
+        ("a.json", JSON),
+        ("json", JSON),
+        ("a.yaml", YAML),
+        ("a.yml", YAML),
+        ("yaml", YAML),
+        ("json.yaml", JSON),
+        ("bom.json", "\ufeff" + JSON),
+        ("crlf.ini", INI.replace("\n", "\r\n")),
+    ],
+)
+def test_all_formats_say_the_same(tmp_path, name, text):
+    file = tmp_path / name
+    file.write_bytes(text.encode())
+    config = Config.load(file)
+    assert {key: config[key] for key in EXPECTED} == EXPECTED
+    assert [key for key in KEYS if config.is_set(key)] == [key for key in KEYS if key in EXPECTED]
+
+
+@pytest.mark.parametrize("name", ["a.ini", "a.json", "a.yaml", "a"])
+@pytest.mark.parametrize("text", ["", "\n \n", "# nothing\n"])
+def test_an_empty_file_gives_the_defaults(tmp_path, name, text):
+    if name == "a.json" and "#" in text:
+        text = "{}"
+    file = tmp_path / name
+    file.write_text(text)
+    assert Config.load(file).dotted() == Config.load().dotted()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line", "words"),
+    [
+        # INI
+        ("a.ini", "[reception]\ntransport tcp\n", 2, "not INI"),
+        ("a.ini", "[reception\ntransport = tcp\n", 1, "not INI"),
+        ("a.ini", "[reception]\n= tcp\n", 2, "not INI"),
+        ("a.ini", "[reception]\ntransport = tcp\ntransport = udp\n", 3, "given twice"),
+        ("a.ini", "[reception]\nport_start=1\n[a]\nreception.receiver_port_start=2", 4, "twice"),
+        ("a.ini", "[reception]\n[reader]\n[reception]\n", 3, "section"),
+        ("a.ini", "[reception]\n\nring_heap = 4\n", 3, "did you mean reception.ring_heaps"),
+        ("a.ini", "[reception]\nring_heaps = 4 # four\n", 2, "a whole number"),
+        ("a.ini", "ring_heaps = 4\n", 1, "did you mean reception.ring_heaps"),
+        # JSON
+        ("a.json", '{"reception": {"ring_heaps": 4,}}', 1, "not JSON"),
+        ("a.json", '{"reception":\n {"ring_heaps": }}', 2, "not JSON"),
+        ("a.json", '{"reception":\n {"ring_heap": 4}}', 2, "did you mean reception.ring_heaps"),
+        ("a.json", '{"reception.max_dumps": 1,\n "reception.max_dumps": 2}', 2, "twice"),
+        ("a.json", '{"reader": {"num_chan": 1},\n "reader": {"start_chan": 2}}', 2, "twice"),
+        ("a.json", '{"model": {"name": "\\"{",\n "pull": 1, "name": ""}, "\\x"', 2, "twice"),
+        ("a.json", '{"reader.num_chan": 1,\n "reader": {"num_chan": 2}}', 2, "twice"),
+        ("a.json", '{"reader": {"num_chan": 1},\n "reader.num_chan": 2}', 2, "twice"),
+        ("a.json", '{"reception":\n {"dump_timeout": NaN}}', None, "NaN"),
+        ("a.json", '{"reception":\n {"dump_timeout": 1e999}}', 2, "a number of s"),
+        ("a.json", '{"reception":\n {"ring_heaps": null}}', 2, "null"),
+        ("a.json", '{"reception.ring_heaps": ' + "9" * 5000 + "}", None, "not JSON"),
+        ("a.json", '{"a\\nb": 1, "a\\nb": 1}', 1, "twice"),
+        ("a.json", '{"a\\nb\\ud800": 1}', 1, "unknown key"),
+        ("a.json", "[1, 2]", 1, "expected an object"),
+        ("a.json", "5", 1, "expected an object"),
+        ("a.json", "[" * 100_000, None, "nested too deeply"),
+        ("a.json", '{"a":' * 9 + "1" + "}" * 9, 1, "unknown key"),
+        ("a", '{"reception": ', 1, "not JSON"),
+        # YAML
+        ("a.yaml", "reception:\n  transport: tcp\n bad", 3, "not YAML"),
+        ("a.yaml", "reception: [\n", 2, "not YAML"),
+        ("a.yaml", "reception:\n  max_dumps: 1\n  max_dumps: 2\n", 3, "twice"),
+        ("a.yaml", "reader:\n  num_chan: 1\nreader:\n  start_chan: 2\n", 3, "twice"),
+        ("a.yaml", "reader:\n  num_chan: 1\nreader.num_chan: 2\n", 3, "twice"),
+        ("a.yaml", "reception:\n  ring_heaps: null\n", 2, "null"),
+        ("a.yaml", "reception:\n  datamodel:\n", 2, "null"),
+        ("a.yaml", "reception:\n  datamodel: ~\n", 2, "null"),
+        ("a.yaml", "reception:\n  dump_timeout: .nan\n", 2, "a number of s"),
+        ("a.yaml", "- reception\n", 1, "expected a map"),
+        ("a.yaml", "reception\n", 1, "expected a map"),
+        ("a.yaml", "a: 1\n---\nb: 2\n", 2, "not YAML"),
+        ("a.yaml", "model:\n  name: !!python/object/apply:os.getcwd []\n", 2, "tag"),
+        ("a.yaml", "model: !mine\n  name: x\n", 1, "tag"),
+        ("a.yaml", "model:\n  name: [[x]]\n", 2, "scalar"),
+        ("a.yaml", "? [a, b]\n: 5\n", 1, "a key must be text"),
+        ("a.yaml", "a: &a\n  b: *a\n", 2, "scalar"),
+        ("a.yaml", "a\x01: 5\n", None, "not YAML"),
+        ("a.yaml", "[" * 100_000, None, "nested too deeply"),
+        ("a.yaml", "reception: *missing\n", 1, "not YAML"),
+        ("a.yaml", "reception: tcp\n", 1, "category"),
+    ],
+)
+def test_a_malformed_file_is_one_line_with_its_place(tmp_path, name, text, line, words):
+    file = tmp_path / name
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        Config.load(file)
+    message = str(caught.value)
+    assert message.startswith(f"{file}:{line}: " if line else f"{file}: ")
+    assert "\n" not in message
+    assert words in message
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(ConfigError, match=r"nothing\.yaml: there is no such"):
+        Config.load(tmp_path / "nothing.yaml")
+
+
+def test_a_directory(tmp_path):
+    with pytest.raises(ConfigError, match="is a directory"):
+        Config.load(tmp_path)
+
+
+def test_not_utf8(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_bytes(b"reception:\n  outputfilename: \xff\xfe\n")
+    with pytest.raises(ConfigError, match=r"a\.yaml:2: is not UTF-8"):
+        Config.load(file)
+
+
+def test_a_path_through_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be read: Not a directory"):
+        Config.load(tmp_path / "file" / "a.ini")
+
+
+def test_a_path_that_cannot_be():
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Config.load(Path("a\0b"))
+
+
+def test_a_file_that_is_no_configuration(tmp_path):
+    file = tmp_path / "a.tar"
+    with file.open("wb") as stream:
+        stream.truncate(2**40)
+    with pytest.raises(ConfigError, match="larger than 1 MiB"):
+        Config.load(file)
+
+
+def test_a_pipe(tmp_path):
+    pipe, end = os.pipe()
+    os.write(end, JSON.encode())
+    os.close(end)
+    assert Config.load(Path(f"/dev/fd/{pipe}"))["reception.ring_heaps"] == 8
+    os.close(pipe)
+
+
+def test_yaml_errors_do_not_show_the_line(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text("rclone:\n  configurl: 'https://host/sesame\n")
+    with pytest.raises(ConfigError) as caught:
+        Config.load(file)
+    assert "sesame" not in str(caught.value)
+
+
+def test_aliases_are_read(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text("reception.channels: &all 0:4\nreader: {num_chan: &n 4, start_chan: *n}\n")
+    config = Config.load(file)
+    assert config["reception.channels"] == "0:4"
+    assert config["reader.start_chan"] == 4
+
+
+# --- whatever is written is read again ----------------------------------------------------------
+
+TEXT_SAMPLES = {
+    "reception.channels": ["0:4", "12:1"],
+    "model.sha256": ["ab" * 32],
+    "transmission.endpoints": ["h:1", "h.x-y:5-6", "[::1]:41000-41003"],
+}
+# A machine that others use too may be slow at any moment.
+unhurried = settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
+# Sane texts: what is stripped, or is no text on one line, cannot come back as it was.
+plain_text = st.text(
+    st.characters(exclude_categories=("C", "Z"), include_characters=" "), min_size=1
+).filter(lambda text: text == text.strip())
+
+
+def text_of(key: Key) -> st.SearchStrategy[str]:
+    if key.choices:
+        return st.sampled_from(key.choices)
+    if key.name in TEXT_SAMPLES:
+        return st.sampled_from(TEXT_SAMPLES[key.name])
+    return plain_text.filter(lambda text: text not in key.old_values)
+
+
+def value_of(key: Key) -> st.SearchStrategy[object]:
+    match key.kind:
+        case Kind.BOOLEAN:
+            return st.booleans()
+        case Kind.INTEGER:
+            high = 2**63 if key.maximum is None else int(key.maximum)
+            return st.integers(int(key.minimum or 0), high)
+        case Kind.NUMBER:
+            return st.floats(min_value=key.minimum, allow_nan=False, allow_infinity=False)
+        case Kind.TEXT:
+            return text_of(key)
+        case Kind.LIST | Kind.COMMAND:
+            return st.lists(text_of(key), max_size=3)
+
+
+def works_together(values: dict[str, object]) -> bool:
+    try:
+        Config.from_mapping(values)
+    except ConfigError:
+        return False
+    return True
+
+
+# Their combinations are limited; each is tested by itself elsewhere.
+TOGETHER = {
+    "reception.process_index",
+    "reception.process_count",
+    "reception.backpressure",
+    "reception.num_ports",
+    "transmission.max_packet_size",
+}
+values = (
+    st.sets(st.sampled_from(sorted(set(KEYS) - TOGETHER)), max_size=12)
+    .flatmap(lambda names: st.fixed_dictionaries({n: value_of(KEYS[n]) for n in sorted(names)}))
+    .filter(works_together)
+)
+
+
+def nested(values: dict[str, object]) -> dict[str, dict[str, object]]:
+    tree: dict[str, dict[str, object]] = {}
+    for name, value in values.items():
+        category, _, last = name.rpartition(".")
+        tree.setdefault(category, {})[last] = value
+    return tree
+
+
+def as_text(value: object) -> str:
+    return json.dumps(value) if isinstance(value, list) else str(value)
+
+
+def same(config: Config, values: dict[str, object]) -> bool:
+    return {name: config[name] for name in KEYS if config.is_set(name)} == values
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("dumped")
+
+
+@unhurried
+@given(values=values, dotted=st.booleans(), as_ascii=st.booleans())
+def test_json_comes_back(folder, values, dotted, as_ascii):
+    file = folder / "a.json"
+    tree = values if dotted else nested(values)
+    file.write_text(json.dumps(tree, ensure_ascii=as_ascii), encoding="utf-8")
+    assert same(Config.load(file), values)
+
+
+@unhurried
+@given(values=values, dotted=st.booleans(), flow=st.booleans())
+def test_yaml_comes_back(folder, values, dotted, flow):
+    file = folder / "a.yaml"
+    tree = values if dotted else nested(values)
+    with file.open("w", encoding="utf-8") as stream:
+        yaml.safe_dump(tree, stream, default_flow_style=flow, allow_unicode=True)
+    assert same(Config.load(file), values)
+
+
+@unhurried
+@given(values=values, colon=st.booleans())
+def test_ini_comes_back(folder, values, colon):
+    parser = configparser.ConfigParser(
+        interpolation=None, delimiters=(":" if colon else "=",), comment_prefixes=("#",)
+    )
+    parser.read_dict({c: {k: as_text(v) for k, v in t.items()} for c, t in nested(values).items()})
+    file = folder / "a.ini"
+    with file.open("w", encoding="utf-8") as stream:
+        parser.write(stream)
+    assert same(Config.load(file), values)
+
+
+@unhurried
+@given(values=values)
+def test_options_come_back(values):
+    config = Config.load(None, [f"{name}={as_text(value)}" for name, value in values.items()])
+    assert same(config, values)
+
+
+@unhurried
+@given(values=values)
+def test_to_json_comes_back(folder, values):
+    config = Config.from_mapping(values)
+    file = folder / "own.json"
+    file.write_text(config.to_json(masked=False, given_only=True), encoding="utf-8")
+    assert same(Config.load(file), values)
+    assert json.loads(config.to_json(masked=False)) == {
+        name: value for name, value in config.dotted().items() if value is not None
+    }
+
+
+@unhurried
+@given(st.binary(max_size=200), st.sampled_from(["a.ini", "a.json", "a.yaml", "a"]))
+def test_random_bytes_are_a_configuration_or_one_clear_line(folder, content, name):
+    file = folder / f"random-{name}"
+    file.write_bytes(content)
+    message = ""
+    try:
+        config = Config.load(file)
+    except ConfigError as error:
+        message = str(error)
+    else:
+        assert math.isfinite(config["transmission.rate"])
+    assert message == "" or message.startswith(str(file))
+    assert len(message.splitlines()) <= 1
