@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from receive.errors import InputError
-from receive.model.rows import RowMap, RowMapBuilder
+from receive.model.rows import ROWS_PER_STEP, RowMap, RowMapBuilder
 
 START_MJD_S = 4.9e9
 
@@ -105,9 +106,15 @@ def observations(draw):
 
 
 @settings(max_examples=400, deadline=None)
-@given(observations(), st.lists(st.integers(1, 200), min_size=1, max_size=4))
-def test_any_set_maps_as_the_plain_way_does(rows, chunk_sizes):
-    assert_alike(build(rows, chunk_sizes), PlainRowMap(rows))
+@given(
+    observations(),
+    st.lists(st.integers(1, 200), min_size=1, max_size=4),
+    st.sampled_from([0, 4, ROWS_PER_STEP]),
+)
+def test_any_set_maps_as_the_plain_way_does(rows, chunk_sizes, rows_per_step):
+    # Sets this small are mostly kept row by row, unless the limit for that is lowered.
+    with mock.patch("receive.model.rows.ROWS_PER_STEP", rows_per_step):
+        assert_alike(build(rows, chunk_sizes), PlainRowMap(rows))
 
 
 @settings(max_examples=200, deadline=None)
