@@ -2,13 +2,13 @@
 
 A baseline with coordinates u, v, w (metres, from ANTENNA1 to ANTENNA2) sees, at frequency nu,
 
-    V = sum over sources of S(nu) exp(-2 pi i nu / c (u l + v m + w (n - 1)))
+    V = sum over sources of S(nu) exp(+2 pi i nu / c (u l + v m + w (n - 1)))
 
 with l, m, n the direction cosines of the source: l towards the east, m towards the north, n
-towards the phase centre, where the phase is zero.  That is V = <E1 conj(E2)> of fields that vary
-as exp(+2 pi i nu t), and it is what imagers of the CASA family expect of a Measurement Set whose
-UVW point from ANTENNA1 to ANTENNA2 (Thompson, Moran & Swenson, Interferometry and Synthesis in
-Radio Astronomy, chapter 3).
+towards the phase centre, where the phase is zero.  The sign is that of the CASA family for a
+Measurement Set's UVW: tclean of CASA 6.7 puts a source where it belongs, with its full flux, also
+0.5 degrees off the phase centre at an elevation of 12 degrees, where w matters.  Textbooks that
+let a baseline point from antenna 2 to antenna 1 write the same with a minus.
 
 Sources are unpolarised: XX = YY = RR = LL = I and the cross-hands are zero.  There is no antenna
 beam, and no smearing by the width of a channel or the length of an integration: a visibility is
@@ -279,7 +279,7 @@ def _sum_sources(  # pragma: no cover (compiled)
             )
             for channel in range(freq_hz.shape[0]):
                 turns = path_m * freq_hz[channel] / C_M_S
-                angle = -2 * np.pi * (turns - np.floor(turns))
+                angle = 2 * np.pi * (turns - np.floor(turns))
                 sums[channel] += flux_jy[source, channel] * complex(np.cos(angle), np.sin(angle))
         for channel in range(freq_hz.shape[0]):
             out[row, channel] = sums[channel]
