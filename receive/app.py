@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from receive.receiver import Outcome
 
 PROG = "emu-recv"
-ACTS_ON = ("reception", "consumer", "payload", "monitor")
+ACTS_ON = ("reception", "consumer", "payload", "monitor", "vys")
 _SIGNAL_EXIT = 128
 
 

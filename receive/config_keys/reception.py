@@ -23,9 +23,8 @@ KEYS = (
         kind=Kind.TEXT,
         default="udp",
         choices=TRANSPORTS,
-        planned_values=("ibverbs",),
-        doc="What carries the heaps; multicast is `udp` with a group address, `inproc` is for "
-        "tests within one process.",
+        planned_values=("ibverbs", "inproc"),
+        doc="What carries the heaps; multicast is `udp` with a group address.",
     ),
     Key(
         name="reception.bind_hostname",
@@ -47,10 +46,11 @@ KEYS = (
         name="reception.port_start",
         kind=Kind.INTEGER,
         default=41000,
-        minimum=1,
+        minimum=0,
         maximum=HIGHEST_PORT,
         old_names=("reception.receiver_port_start",),
-        doc="Port of this receiver's first stream; each further stream has the next port.",
+        doc="Port of this receiver's first stream; each further stream has the next port. 0 lets "
+        "the system choose; the ready line and `--ready-file` tell which.",
     ),
     Key(
         name="reception.num_ports",

@@ -210,7 +210,7 @@ def test_error_messages_hide_credentials(option):
         ("reception.ring_heaps=", ["a whole number"]),
         ("reception.ring_heaps=" + "9" * 5000, ["a whole number"]),
         ("reception.ring_heaps=1_000", ["a whole number"]),
-        ("reception.port_start=65536", ["1 to 65535"]),
+        ("reception.port_start=65536", ["0 to 65535"]),
         ("reception.transport=UDP", ["udp, tcp, ibverbs, inproc"]),
         ("reception.backpressure=maybe", ["true, false, yes, no, 1, 0"]),
         ("reception.dump_timeout=nan", ["a number of s"]),
