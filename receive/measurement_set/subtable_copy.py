@@ -1,0 +1,179 @@
+"""Subtables of a new set: copied from its template, cut to its channels, made where missing.
+
+Everything here runs on the thread that owns casacore.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from casacore import tables
+
+from receive.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REQUIRED = (
+    "ANTENNA",
+    "DATA_DESCRIPTION",
+    "FIELD",
+    "OBSERVATION",
+    "POLARIZATION",
+    "SPECTRAL_WINDOW",
+)
+MADE_IF_MISSING = ("FEED", "FLAG_CMD", "HISTORY", "POINTING", "PROCESSOR", "STATE")
+
+_TABLE_PREFIX = "Table: "
+# Never takes a lock: a template may be in use elsewhere, or lie where nothing can be written.
+_NO_LOCK = {"option": "usernoread"}
+
+
+def copy_subtables(template: Any, template_path: Path, target: Path) -> list[str]:
+    """Copy all subtables of a set, those that the standard does not know too.
+
+    Parameters
+    ----------
+    template : casacore.tables.table
+        The main table, open.
+    template_path : Path
+        Where it lies.
+    target : Path
+        Folder of the new set.
+
+    Returns
+    -------
+    list of str
+        Names of the subtables that the new set has, made ones included.
+
+    Raises
+    ------
+    InputError
+        If one is missing or damaged.
+    """
+    sources = {
+        name: Path(value.removeprefix(_TABLE_PREFIX))
+        for name, value in template.getkeywords().items()
+        if isinstance(value, str) and value.startswith(_TABLE_PREFIX)
+    }
+    missing = [name for name in REQUIRED if name not in sources]
+    if missing:
+        raise InputError(
+            f"{template_path} is not a Measurement Set that can serve as a model: "
+            f"it has no subtable {', '.join(missing)}"
+        )
+    for name, source in sources.items():
+        _copy_subtable(name, source, target / name, template_path)
+    for name in MADE_IF_MISSING:
+        if name not in sources:
+            tables.default_ms_subtable(name, str(target / name)).close()
+            sources[name] = target / name
+    return list(sources)
+
+
+def _copy_subtable(name: str, source: Path, target: Path, template_path: Path) -> None:
+    inside = source.parent.resolve() == template_path.resolve()
+    try:
+        with tables.table(str(source), ack=False, lockoptions=_NO_LOCK) as subtable:
+            if not inside:
+                # A reference table's, or one that several sets share.
+                subtable.copy(str(target), deep=True, valuecopy=True).close()
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{template_path} cannot serve as a model: its subtable {name} cannot be copied "
+            f"({reason})"
+        ) from None
+    if inside:
+        copy_folder(source, target)
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy a folder's contents, but not its permissions: a model may be read-only."""
+    target.mkdir()
+    for entry in source.iterdir():
+        if entry.is_dir():
+            copy_folder(entry, target / entry.name)
+        else:
+            shutil.copyfile(entry, target / entry.name)
+
+
+def row_count(target: Path, name: str) -> int:
+    """Return the number of rows of a subtable."""
+    with tables.table(str(target / name), ack=False, lockoptions=_NO_LOCK) as subtable:
+        return int(subtable.nrows())
+
+
+def cut_to_channels(target: Path, data_desc_id: int, start: int, count: int) -> None:
+    """Cut the subtables of a set to a range of channels; all channels: nothing is touched.
+
+    Parameters
+    ----------
+    target : Path
+        Folder of the set.
+    data_desc_id : int
+        Row of DATA_DESCRIPTION that says which spectral window is meant.
+    start, count : int
+        First channel and number of channels.
+
+    Raises
+    ------
+    InputError
+        If the window does not have these channels.
+    """
+    path = target / "SPECTRAL_WINDOW"
+    with tables.table(str(target / "DATA_DESCRIPTION"), ack=False, lockoptions=_NO_LOCK) as table:
+        window = int(table.getcell("SPECTRAL_WINDOW_ID", data_desc_id))
+    with tables.table(str(path), ack=False, lockoptions=_NO_LOCK) as windows:
+        channels = int(windows.getcell("NUM_CHAN", window))
+    if start < 0 or count < 1 or start + count > channels:
+        raise InputError(
+            f"channels {start} to {start + count - 1} were asked for, but spectral window "
+            f"{window} of the model has {channels} (0 to {channels - 1})"
+        )
+    if count == channels:
+        return
+    taken = slice(start, start + count)
+    with tables.table(str(path), readonly=False, ack=False) as windows:
+        _cut_window(windows, window, channels, taken)
+    if (target / "SYSCAL").is_dir():
+        with tables.table(str(target / "SYSCAL"), readonly=False, ack=False) as calibration:
+            _cut_system_calibration(calibration, window, channels, taken)
+
+
+def _cut_window(windows: Any, window: int, channels: int, taken: slice) -> None:
+    for column in windows.colnames():
+        # ASSOC_SPW_ID and ASSOC_NATURE are lists of windows, however long they happen to be.
+        if not windows.isscalarcol(column) and not column.startswith("ASSOC_"):
+            _cut_cell(windows, column, window, channels, taken)
+    frequency_hz = windows.getcell("CHAN_FREQ", window)
+    width_hz = np.abs(windows.getcell("CHAN_WIDTH", window))
+    windows.putcell("NUM_CHAN", window, len(frequency_hz))
+    windows.putcell("TOTAL_BANDWIDTH", window, float(width_hz.sum()))
+    reference_hz = windows.getcell("REF_FREQUENCY", window)
+    if not np.any(np.abs(frequency_hz - reference_hz) <= width_hz / 2):
+        windows.putcell("REF_FREQUENCY", window, float(frequency_hz[len(frequency_hz) // 2]))
+
+
+def _cut_system_calibration(calibration: Any, window: int, channels: int, taken: slice) -> None:
+    columns = [name for name in calibration.colnames() if name.endswith("_SPECTRUM")]
+    for row in range(calibration.nrows()):
+        if calibration.getcell("SPECTRAL_WINDOW_ID", row) == window:
+            for column in columns:
+                _cut_cell(calibration, column, row, channels, taken)
+
+
+def _cut_cell(table: Any, column: str, row: int, channels: int, taken: slice) -> None:
+    """Cut an array whose slowest axis is the channel."""
+    if table.iscelldefined(column, row):
+        values = table.getcell(column, row)
+        if isinstance(values, np.ndarray) and values.shape[0] == channels:
+            table.putcell(column, row, np.ascontiguousarray(values[taken]))
+
+
+def subtable_keywords(target: Path, names: list[str]) -> Mapping[str, str]:
+    """Return the main table's keywords for its subtables."""
+    return {name: f"{_TABLE_PREFIX}{target / name}" for name in names}
