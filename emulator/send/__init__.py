@@ -1,0 +1,1 @@
+"""emu-send: a Measurement Set as a correlator would send it."""

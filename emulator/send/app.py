@@ -1,0 +1,121 @@
+"""emu-send: send a Measurement Set as a correlator would."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from receive import cli
+from receive.errors import ConfigError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from emulator.send.plan import SendPlan
+    from emulator.send.sender import Summary
+    from receive.config import Config
+    from receive.measurement_set.reader import SetReader
+
+PROG = "emu-send"
+_SIGNAL_EXIT = 128  # what a shell adds to the number of the signal that ended a command
+
+logger = logging.getLogger(__name__)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
+    parser = cli.common_parser(
+        PROG,
+        "Send a Measurement Set as SPEAD2 heaps, over UDP, multicast or TCP, as a correlator "
+        "would.  The keys reader.* and transmission.* say what, where and how fast; "
+        "reception.telescope which items.",
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="validate, open the set, print what would be sent; send nothing",
+    )
+    parser.add_argument("ms", type=Path, metavar="MS", help="Measurement Set to send")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code, raise `VisReceiveError` for what a user can mend."""
+    args = make_parser().parse_args(argv)
+    cli.setup_logging(args.verbose)
+    config = cli.load_config(args)
+    _require_available(config)
+
+    # Only now what takes long to import: a mistake in a configuration is told at once.
+    from emulator.send.plan import make_plan  # noqa: PLC0415
+    from receive.measurement_set.reader import open_set  # noqa: PLC0415
+
+    with open_set(args.ms) as reader:
+        plan = make_plan(config, reader.model())
+        if args.check:
+            print("\n".join([f"set        {args.ms}", *plan.describe()]))
+            return 0
+        for line in plan.describe():
+            logger.debug("%s", line)
+        summary = asyncio.run(_send(config, reader, plan))
+    print(f"{PROG}: {summary.line()}", flush=True)
+    return _SIGNAL_EXIT + summary.signum if summary.signum else 0
+
+
+def entry() -> int:
+    """Run the command for the shell."""
+    return cli.run(PROG, main)
+
+
+def _require_available(config: Config) -> None:
+    config.require_available(["reader", "transmission", "payload", "reception.telescope"])
+    transport = config["transmission.transport"]
+    if transport not in {"udp", "tcp"}:
+        raise ConfigError(
+            f"{config.place_of('transmission.transport')}: transmission.transport {transport} is "
+            f"not available to a command of its own; accepted: udp, tcp"
+        )
+
+
+async def _send(config: Config, reader: SetReader, plan: SendPlan) -> Summary:
+    from emulator.send.addresses import resolve_targets  # noqa: PLC0415
+    from emulator.send.packetiser import Packetiser  # noqa: PLC0415
+    from emulator.send.sender import Sender, StopRequest  # noqa: PLC0415
+    from emulator.send.tcp import TcpTransmitter  # noqa: PLC0415
+    from emulator.send.transmitter import LinkSettings  # noqa: PLC0415
+    from emulator.send.udp import UdpTransmitter  # noqa: PLC0415
+    from receive.stream.sockets import resolve  # noqa: PLC0415
+
+    interface = config["reception.interface_address"]
+    if interface is not None:
+        interface = resolve(interface, "reception.interface_address")
+    settings = LinkSettings(
+        rate_bytes_per_s=plan.rate_bytes_per_s,
+        max_packet_size_bytes=config.max_packet_size_bytes(),
+        buffer_bytes=config["transmission.buffer_size"],
+        threads=config["transmission.sender_threads"],
+        ttl=config["transmission.ttl"],
+        interface=interface,
+    )
+    packetiser = Packetiser(
+        plan,
+        scan_id=config["transmission.scan_id"],
+        hardware_id=config["transmission.hardware_id"],
+        repeat_pointers=config["transmission.repeat_pointers"],
+    )
+    transport = TcpTransmitter if config["transmission.transport"] == "tcp" else UdpTransmitter
+    weights = [plan.layout.data_bytes(stream) for stream in range(plan.streams)]
+    transmitter = transport(resolve_targets(plan.endpoints), weights, settings)
+    with (
+        StopRequest() as stop,
+        cli.Progress("sending", plan.schedule.dumps, "dumps") as progress,
+    ):
+        return await Sender(reader, plan, packetiser).run(transmitter, stop, progress)
+
+
+if __name__ == "__main__":
+    sys.exit(entry())
