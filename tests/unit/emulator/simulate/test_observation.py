@@ -55,7 +55,7 @@ def test_elevations_are_those_of_astropy() -> None:
     observation = make(
         array, phase_centre_radec_rad=(centre.ra.rad, centre.dec.rad), integrations=3600
     )
-    with iers.conf.set_temp("auto_download", False):  # noqa: FBT003 (astropy's own signature)
+    with iers.conf.set_temp("auto_download", False):
         times = Time([START, "2024-06-21T14:00:00"], scale="utc")
         site = EarthLocation.from_geocentric(*array.centre_m, unit="m")
         expected = centre.transform_to(AltAz(obstime=times, location=site)).alt.deg
@@ -72,7 +72,7 @@ def uvw_by_astropy(observation: Observation, time_mjd_s: float) -> np.ndarray[An
         [dec, dec, dec, dec + step, dec - step] * u.rad,
     )
     time = Time(time_mjd_s / 86400, format="mjd", scale="utc")
-    with iers.conf.set_temp("auto_download", False):  # noqa: FBT003 (astropy's own signature)
+    with iers.conf.set_temp("auto_download", False):
         seen = around.transform_to(ITRS(obstime=time))
     vectors = seen.represent_as("unitspherical").to_cartesian().xyz.value.T
     axes = np.stack([vectors[1] - vectors[2], vectors[3] - vectors[4], vectors[0]])
