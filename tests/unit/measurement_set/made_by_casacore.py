@@ -46,6 +46,7 @@ def make_set(
     main.addrows(rows)
     shape = (rows, channels, pols)
     noise = rng.standard_normal((2, *shape)).astype(np.float32) * 0.1
+    cross_rows = np.tile([i != j for i, j in pairs], times)
     time_s = np.repeat(START_MJD_S + interval_s * np.arange(times), len(pairs))
     columns: dict[str, Any] = {
         "DATA": (1 + noise[0] + 1j * noise[1]).astype(np.complex64),
@@ -53,7 +54,7 @@ def make_set(
         "WEIGHT_SPECTRUM": np.full(shape, WIDTH_HZ * interval_s, dtype=np.float32),
         "WEIGHT": np.full((rows, pols), WIDTH_HZ * interval_s, dtype=np.float32),
         "SIGMA": np.full((rows, pols), (WIDTH_HZ * interval_s) ** -0.5, dtype=np.float32),
-        "UVW": rng.uniform(-1000, 1000, (rows, 3)),
+        "UVW": rng.uniform(-1000, 1000, (rows, 3)) * cross_rows[:, np.newaxis],
         "TIME": time_s,
         "TIME_CENTROID": time_s,
         "INTERVAL": np.full(rows, interval_s),

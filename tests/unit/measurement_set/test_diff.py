@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from casacore.tables import makearrcoldesc, makescacoldesc, maketabdesc, table
-from made_by_casacore import alter, make_set, subtable
 
 from receive.errors import ConfigError, InputError
 from receive.measurement_set.diff import Comparison, Selection, diff_sets
 from receive.measurement_set.diff_command import DiffTroubleError, entry, main
 from receive.measurement_set.diff_values import Tolerances
+from tests.unit.measurement_set.made_by_casacore import alter, make_set, subtable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

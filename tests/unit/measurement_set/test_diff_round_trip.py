@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from casacore.tables import table
-from made_by_casacore import WIDTH_HZ, alter, make_set, subtable
 
 from receive.measurement_set.diff_command import main
 from receive.measurement_set.diff_round_trip import diff_round_trip
+from tests.unit.measurement_set.made_by_casacore import WIDTH_HZ, alter, make_set, subtable
 
 if TYPE_CHECKING:
     from pathlib import Path
