@@ -16,6 +16,21 @@ if TYPE_CHECKING:
 POSITIONS = np.array([[5109271.498, 2006808.893, -3239130.736], [5109280.0, 2006800.0, -3239130.0]])
 FREQ_HZ = 1e9 + np.arange(3) * 2e6
 START, END = 5.2e9, 5.2e9 + 60
+SUBTABLES = [
+    "ANTENNA",
+    "DATA_DESCRIPTION",
+    "FEED",
+    "FIELD",
+    "FLAG_CMD",
+    "HISTORY",
+    "OBSERVATION",
+    "POINTING",
+    "POLARIZATION",
+    "PROCESSOR",
+    "SOURCE",
+    "SPECTRAL_WINDOW",
+    "STATE",
+]
 
 
 def describe(**changes: Any) -> SetDescription:
@@ -57,10 +72,7 @@ def test_no_rows_and_all_subtables(made: Path) -> None:
         keywords = main.getkeywords()
         assert keywords["MS_VERSION"] == 2.0
         assert {"DATA", "UVW", "FLAG", "WEIGHT_SPECTRUM", "TIME_CENTROID"} <= set(main.colnames())
-    for name in (
-        "ANTENNA DATA_DESCRIPTION FEED FIELD FLAG_CMD HISTORY OBSERVATION POINTING POLARIZATION "
-        "PROCESSOR SOURCE SPECTRAL_WINDOW STATE"
-    ).split():
+    for name in SUBTABLES:
         assert keywords[name].endswith(f"/{name}")
         with tables.table(str(made / name), ack=False) as table:
             assert table.nrows() > 0 or name in ("FLAG_CMD", "HISTORY")
