@@ -19,7 +19,7 @@ All other columns of the main table do not travel and are reported as not compar
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,13 +77,22 @@ class _Rows:
     @classmethod
     def read(cls, table: Any, rows: slice) -> _Rows:
         """Read them; a WEIGHT_SPECTRUM that is not everywhere counts as none."""
+        columns = set(table.colnames())
         weight = None
-        if "WEIGHT_SPECTRUM" in table.colnames():
+        if "WEIGHT_SPECTRUM" in columns:
             cells = read_cells(table, "WEIGHT_SPECTRUM", rows)
             weight = cells if isinstance(cells, np.ndarray) else None
-        names = ("FLAG", "TIME", "TIME_CENTROID", "INTERVAL", "EXPOSURE")
+        centroid = "TIME_CENTROID" if "TIME_CENTROID" in columns else "TIME"
+        names = ("FLAG", "TIME", centroid, "INTERVAL", "EXPOSURE")
         flag, *times = (np.asarray(read_cells(table, name, rows)) for name in names)
         return cls(flag, weight, *times)
+
+    def with_flag_row(self, table: Any, rows: slice) -> _Rows:
+        """Return them with all of a row flagged where FLAG_ROW says so, as a sender takes it."""
+        if "FLAG_ROW" not in table.colnames():
+            return self
+        flag_row = np.asarray(read_cells(table, "FLAG_ROW", rows))
+        return replace(self, flag=self.flag | flag_row[:, np.newaxis, np.newaxis])
 
 
 @dataclass
@@ -98,8 +107,15 @@ class RoundTrip(Comparison):
         if name != MAIN:
             super().tables(name, a, b)
             return
-        matched = match_rows(a, b)
-        matched.report(self.report, a, b)
+        sent = sent_rows(a)
+        if sent.nrows() < a.nrows():
+            left_out = plural(a.nrows() - sent.nrows(), "row")
+            self.report.not_compared.append(
+                f"{left_out} of A of other data descriptions and fields: they do not travel; "
+                "row numbers are those of the others"
+            )
+        matched = match_rows(sent, b)
+        matched.report(self.report, sent, b)
         self._main_columns(matched.a, matched.b, open_widths(a))
         self.keywords(name, None, a.getkeywords(), b.getkeywords())
         self.subtables(name, a, b)
@@ -131,7 +147,7 @@ class RoundTrip(Comparison):
         for column in (*_BIT_FOR_BIT, *_AS_THEY_WERE):
             if self._both_have(column, in_a, in_b):
                 self._column_as_it_was(column, a, b)
-        if all(self._both_have(column, in_a, in_b) for column in ("FLAG", "TIME_CENTROID")):
+        if self._both_have("FLAG", in_a, in_b):
             self._derived_columns(a, b, widths_hz)
 
     def _both_have(self, column: str, in_a: set[str], in_b: set[str]) -> bool:
@@ -162,7 +178,8 @@ class RoundTrip(Comparison):
         tallies = {column: Tally() for column in _DERIVED}
         without = "WEIGHT_SPECTRUM" not in b.colnames()
         for piece in row_slices(a, "DATA"):
-            rows_a, rows_b = _Rows.read(a, piece), _Rows.read(b, piece)
+            rows_a = _Rows.read(a, piece).with_flag_row(a, piece)
+            rows_b = _Rows.read(b, piece)
             if rows_a.flag.shape != rows_b.flag.shape:
                 shapes = [list(rows.flag.shape[1:]) for rows in (rows_a, rows_b)]
                 tallies["FLAG"].unlike(piece.start, f"has shape {shapes[0]} in A, {shapes[1]} in B")
@@ -170,7 +187,7 @@ class RoundTrip(Comparison):
             width_hz = widths_hz[int(a.getcell("DATA_DESC_ID", piece.start))]
             _check_flags(tallies["FLAG"], piece.start, rows_a, rows_b)
             _check_centroids(tallies["TIME_CENTROID"], piece.start, rows_a, rows_b)
-            norm = np.abs(width_hz)[np.newaxis, :] * rows_a.exposure_s[:, np.newaxis]
+            norm = np.abs(width_hz)[np.newaxis, :] * rows_b.exposure_s[:, np.newaxis]
             if rows_b.weight_spectrum is not None:
                 _check_weight_spectrum(
                     tallies["WEIGHT_SPECTRUM"], piece.start, rows_a, rows_b, norm
@@ -246,6 +263,18 @@ def sent_fraction(
     return clipped
 
 
+def sent_rows(table: Any) -> Any:
+    """Return the rows that a sender takes: of the first data description and field with rows."""
+    pairs: set[tuple[int, int]] = set()
+    for piece in row_slices(table, "DATA_DESC_ID"):
+        ids = [np.asarray(read_cells(table, name, piece)) for name in ("DATA_DESC_ID", "FIELD_ID")]
+        pairs.update((int(one), int(two)) for one, two in np.unique(np.stack(ids), axis=1).T)
+    if len(pairs) == 1:
+        return table
+    description, field_id = min(pairs)
+    return table.query(f"DATA_DESC_ID=={description} && FIELD_ID=={field_id}")
+
+
 def open_widths(table: Any) -> list[NDArray[np.float64]]:
     """Return the channel widths (Hz) of each data description of a set."""
     paths = subtable_paths(table)
@@ -289,7 +318,8 @@ def _check_weight_spectrum(
 
 
 def _check_centroids(tally: Tally, first: int, a: _Rows, b: _Rows) -> None:
-    step_s = a.interval_s / _TCI_STEPS
+    # A sender takes INTERVAL and EXPOSURE of an integration, which are those of B.
+    step_s = b.interval_s / _TCI_STEPS
     offset_s = np.clip(a.centroid_s - a.time_s, _TCI_RANGE[0] * step_s, _TCI_RANGE[1] * step_s)
     unflagged = ~b.flag.all(axis=(1, 2))
     expected = np.where(unflagged, a.time_s + np.nan_to_num(offset_s), a.time_s)

@@ -234,6 +234,41 @@ def test_rows_in_another_order_are_matched_by_time_and_antennas(sent: Path, rece
     assert any(text.startswith("order of rows") for text in report.not_compared)
 
 
+def test_a_flagged_row_was_sent_flagged(sent: Path, received: Path) -> None:
+    alter(sent, "", "FLAG_ROW", 2, lambda _: True)
+    assert columns_that_differ(sent, received) == {"FLAG"}
+
+    alter(sent, "", "FLAG", 2, np.ones_like)
+    again = receive_as_specified(sent, sent.with_name("again.ms"))
+    alter(sent, "", "FLAG", 2, np.zeros_like)
+    assert columns_that_differ(sent, again) == set()
+
+
+def test_other_data_descriptions_do_not_travel(sent: Path, received: Path) -> None:
+    with subtable(sent, "") as main_table:
+        main_table.addrows(2)
+        for column in ("TIME", "ANTENNA2", "DATA", "FLAG", "WEIGHT_SPECTRUM"):
+            for row in (18, 19):
+                main_table.putcell(column, row, main_table.getcell(column, 17))
+        main_table.putcell("DATA_DESC_ID", 18, 1)
+        main_table.putcell("FIELD_ID", 19, 1)
+
+    report = diff_round_trip(sent, received)
+
+    assert report.differences == []
+    assert any(text.startswith("2 rows of A of other data desc") for text in report.not_compared)
+
+
+def test_a_set_without_centroids_has_them_in_the_middle(sent: Path, tmp_path: Path) -> None:
+    with subtable(sent, "") as main_table:
+        main_table.putcol("TIME_CENTROID", main_table.getcol("TIME"))
+    received = receive_as_specified(sent, tmp_path / "received.ms")
+    with subtable(sent, "") as main_table:
+        main_table.removecols("TIME_CENTROID")
+
+    assert columns_that_differ(sent, received) == set()
+
+
 def test_a_set_without_weight_spectrum_was_whole(sent: Path, tmp_path: Path) -> None:
     with subtable(sent, "") as main_table:
         main_table.putcol("WEIGHT_SPECTRUM", np.full_like(main_table.getcol("DATA"), NORM).real)
