@@ -17,7 +17,7 @@ from emulator.simulate.options import (
     sources_from,
 )
 from receive import cli
-from receive.measurement_set.writer import required_bytes
+from receive.measurement_set.space import required_bytes
 from receive.progress import format_bytes
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ import numpy as np
 from emulator.simulate.sky import SkyModel, Source
 from receive import __version__
 from receive.measurement_set.new_set import create_empty_set
-from receive.measurement_set.writer import SetWriter, check_free_space, required_bytes
+from receive.measurement_set.space import check_free_space, required_bytes
+from receive.measurement_set.writer import SetWriter
 from receive.progress import Progress
 
 if TYPE_CHECKING:
