@@ -24,6 +24,9 @@ A block of 64 channels x 4 polarisations x 32 rows is 64 KiB of output, which st
 while each channel adds its 32 bytes to every row of it."""
 
 
+BYTE_BITS = 8
+
+
 def _loader(bits: int, result: Any) -> Any:
     """Make a function that reads an unaligned unsigned integer at an address."""
 
@@ -44,7 +47,7 @@ _load_byte = _loader(8, types.uint8)
 _load_value = _loader(64, types.uint64)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def fd_state(address: int, channels: int, stride: int, baselines: int, form: NDArray[Any]) -> int:
     """Look at FD in the records of one part.
 
@@ -71,7 +74,63 @@ def fd_state(address: int, channels: int, stride: int, baselines: int, form: NDA
     return 0
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
+def _clear_block(
+    rows: int,
+    at: int,
+    step: int,
+    pols: int,
+    data: NDArray[np.uint64],
+    weight: NDArray[np.float32],
+) -> None:
+    """Put zeros where a channel did not come; a block is some rows of one channel."""
+    for _ in range(rows):
+        data[at : at + pols] = np.uint64(0)
+        # An empty array, where no weights are wanted, stays as it is.
+        weight[at : at + pols] = np.float32(0.0)
+        at += step
+
+
+@njit(nogil=True, cache=True)
+def _turn_block(
+    record: int,
+    rows: int,
+    believe: bool,  # noqa: FBT001 - compiled functions take no keywords
+    form: NDArray[np.int64],
+    slots: NDArray[np.int64],
+    fractions: NDArray[np.float64],
+    full_weight: float,
+    at: int,
+    step: int,
+    data: NDArray[np.uint64],
+    weight: NDArray[np.float32],
+    flags: NDArray[np.uint8],
+    sums: NDArray[np.float64],
+) -> None:
+    """Turn the records of a block from the address `record` on; `at` is where values go."""
+    pols = slots.size
+    with_weight = weight.size > 0
+    for row in range(rows):
+        for pol in range(pols):
+            data[at + pol] = _load_value(np.uint64(record + form[3] + 8 * slots[pol]))
+        fd = _load_byte(np.uint64(record + form[1]))
+        value = np.float32(0.0)
+        flags[row] = fd == 0 and believe
+        if not flags[row]:
+            fraction = fractions[fd] if fd != 0 else 1.0
+            value = np.float32(fraction * full_weight)
+            sums[0, row] += fraction
+            sums[1, row] += fraction * np.int8(_load_byte(np.uint64(record + form[2])))
+            sums[2, row] += value
+            sums[3, row] += 1.0
+        if with_weight:
+            for pol in range(pols):
+                weight[at + pol] = value
+        record += form[0]
+        at += step
+
+
+@njit(nogil=True, cache=True)
 def convert_rows(
     addresses: NDArray[np.uint64],
     believed: NDArray[np.uint8],
@@ -118,54 +177,36 @@ def convert_rows(
         Over unflagged channels: of f, of f x TCI, of WEIGHT_SPECTRUM, and their number.
     """
     channels = addresses.size
-    pols = slots.size
-    record_bytes = form[0]
-    with_weight = weight.size > 0
-    zero = np.uint64(0)
+    step = tile_channels * slots.size
     sums[:, :rows] = 0.0
     for row_0 in range(0, rows, ROW_BLOCK):
         row_1 = min(rows, row_0 + ROW_BLOCK)
         for channel in range(channels):
             tile = channel // tile_channels
-            column = tile * tile_values + (channel - tile * tile_channels) * pols
-            step = tile_channels * pols
-            at = column + row_0 * step
+            at = tile * tile_values + (channel - tile * tile_channels) * slots.size + row_0 * step
+            block = slice(row_0 * channels + channel, row_1 * channels, channels)
             if addresses[channel] == 0:
-                for row in range(row_0, row_1):
-                    for pol in range(pols):
-                        data[at + pol] = zero
-                        if with_weight:
-                            weight[at + pol] = 0.0
-                    flags[row * channels + channel] = 1
-                    at += step
-                continue
-            record = np.int64(addresses[channel]) + (first_row + row_0) * record_bytes
-            believe = believed[channel] != 0
-            full = full_weights[channel]
-            for row in range(row_0, row_1):
-                for pol in range(pols):
-                    data[at + pol] = _load_value(np.uint64(record + form[3] + 8 * slots[pol]))
-                fd = _load_byte(np.uint64(record + form[1]))
-                if fd == 0 and believe:
-                    flags[row * channels + channel] = 1
-                    value = np.float32(0.0)
-                else:
-                    flags[row * channels + channel] = 0
-                    fraction = fractions[fd] if fd != 0 else 1.0
-                    value = np.float32(fraction * full)
-                    tci = np.int8(_load_byte(np.uint64(record + form[2])))
-                    sums[0, row] += fraction
-                    sums[1, row] += fraction * tci
-                    sums[2, row] += value
-                    sums[3, row] += 1.0
-                if with_weight:
-                    for pol in range(pols):
-                        weight[at + pol] = value
-                record += record_bytes
-                at += step
+                _clear_block(row_1 - row_0, at, step, slots.size, data, weight)
+                flags[block] = 1
+            else:
+                _turn_block(
+                    np.int64(addresses[channel]) + (first_row + row_0) * form[0],
+                    row_1 - row_0,
+                    believed[channel] != 0,
+                    form,
+                    slots,
+                    fractions,
+                    full_weights[channel],
+                    at,
+                    step,
+                    data,
+                    weight,
+                    flags[block],
+                    sums[:, row_0:row_1],
+                )
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def finish_rows(
     sums: NDArray[np.float64],
     rows: int,
@@ -196,7 +237,7 @@ def finish_rows(
         flag_row[row] = sums[3, row] == 0.0
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def pack_flags(
     flags: NDArray[np.uint8],
     rows: int,
@@ -230,36 +271,54 @@ def pack_flags(
     int
         The last byte of the last tile, if it is not full, else 0: what a next dump begins with.
     """
-    tiles = (channels + tile_channels - 1) // tile_channels
     mask = np.uint32((1 << copies) - 1)
     rest = np.uint32(0)
-    for tile in range(tiles):
+    for tile in range((channels + tile_channels - 1) // tile_channels):
         first = tile * tile_channels
-        here = min(tile_channels, channels - first)
         at = tile * tile_bytes
         bits = np.uint32(lead)
         count = lead_bits
         for row in range(rows):
-            source = row * channels + first
-            for channel in range(here):
-                if flags[source + channel] != 0:
+            for channel in range(first, first + tile_channels):
+                # Channels of the last tile beyond the last channel do not exist.
+                if channel < channels and flags[row * channels + channel] != 0:
                     bits |= mask << np.uint32(count)
                 count += copies
-                if count >= 8:
+                if count >= BYTE_BITS:
                     packed[at] = np.uint8(bits & np.uint32(0xFF))
                     at += 1
-                    bits >>= np.uint32(8)
-                    count -= 8
-            # Channels of the last tile that do not exist.
-            for _ in range(tile_channels - here):
-                count += copies
-                if count >= 8:
-                    packed[at] = np.uint8(bits & np.uint32(0xFF))
-                    at += 1
-                    bits >>= np.uint32(8)
-                    count -= 8
+                    bits >>= np.uint32(BYTE_BITS)
+                    count -= BYTE_BITS
         rest = np.uint32(0)
         if count > 0:
             packed[at] = np.uint8(bits & np.uint32(0xFF))
             rest = bits & np.uint32(0xFF)
-    return np.int64(rest)
+    return int(rest)
+
+
+def compile_kernels() -> None:
+    """Compile everything here now (or load it, when it was compiled before), not at first use."""
+    records = np.zeros(34, np.uint8)
+    address = int(records.__array_interface__["data"][0])
+    form = np.array([34, 1, 0, 2], np.int64)
+    one_f8, four_f8 = np.zeros(1), np.zeros((4, 1))
+    flags, weight = np.zeros(1, np.uint8), np.zeros((1, 1), np.float32)
+    fd_state(address, 1, 34, 1, form)
+    convert_rows(
+        np.array([address], np.uint64),
+        np.ones(1, np.uint8),
+        form,
+        np.zeros(1, np.int64),
+        np.zeros(256),
+        one_f8,
+        0,
+        1,
+        1,
+        1,
+        np.zeros(1, np.uint64),
+        np.zeros(1, np.float32),
+        flags,
+        four_f8,
+    )
+    finish_rows(four_f8, 1, 0.0, 1.0, one_f8, weight, weight.copy(), np.zeros(1, np.bool_))
+    pack_flags(flags, 1, 1, 1, 1, 1, 0, 0, np.zeros(2, np.uint8))

@@ -13,17 +13,18 @@ import errno
 import os
 import shutil
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from receive.errors import OutputError
 from receive.measurement_set import lock
 from receive.measurement_set.headers import MAX_ROWS, TiledHeader
-from receive.measurement_set.layout import SetLayout
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
+    from receive.measurement_set.layout import SetLayout
     from receive.measurement_set.tiles import TiledColumn
 
 WORK = ".vis-receive"

@@ -6,7 +6,6 @@ Everything here runs on the thread that owns casacore.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from receive.measurement_set.tiles import TiledColumn, plan_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from receive.model.telescope import TelescopeModel
 
@@ -58,7 +58,6 @@ _KEYWORDS: Mapping[str, Mapping[str, Any]] = {
     "INTERVAL": _SECONDS,
     "EXPOSURE": _SECONDS,
     "UVW": {"QuantumUnits": ["m", "m", "m"], "MEASINFO": {"type": "uvw", "Ref": "J2000"}},
-    _CATEGORY_COLUMN: {"CATEGORY": np.array([], dtype="U1")},
 }
 """Keywords that the standard wants (MS v2, casacore note 229), unless the template has its own."""
 
@@ -92,6 +91,7 @@ def build_skeleton(
     scan_number: int,
     history: Sequence[str],
     weight_spectrum: bool,
+    expected_dumps: int | None,
 ) -> SetLayout:
     """Make a set of no rows in an empty folder.
 
@@ -111,6 +111,8 @@ def build_skeleton(
         First lines of HISTORY.
     weight_spectrum : bool
         Whether there is a column WEIGHT_SPECTRUM.
+    expected_dumps : int or None
+        How many integrations there will be, if that is known.
 
     Returns
     -------
@@ -124,6 +126,7 @@ def build_skeleton(
             model.num_channels,
             model.num_baselines,
             weight_spectrum=weight_spectrum,
+            expected_dumps=expected_dumps,
         )
         description, managers = _describe(columns, template)
         table = tables.table(
@@ -134,6 +137,8 @@ def build_skeleton(
             for name, reference in subtable_keywords(folder, names).items():
                 table.putkeyword(name, reference)
             table.putkeyword("MS_VERSION", MS_VERSION)
+            # In a description, an empty list of strings would become one of integers.
+            table.putcolkeyword(_CATEGORY_COLUMN, "CATEGORY", np.array([], dtype="U1"))
             table.putinfo(_table_info(template))
             table.addrows(1)
             for name, value in _constants(folder, model, scan_number).items():
@@ -216,16 +221,16 @@ def _describe(
             # casacore writes a tile for the first row, so one that is to be thrown away is small.
             "SPEC": {"DEFAULTTILESHAPE": list(scratch_tile(column))},
         }
-    for name in _CONSTANT_COLUMNS:
-        entries.append(
-            tables.makescacoldesc(
-                name,
-                0,
-                datamanagertype="IncrementalStMan",
-                datamanagergroup=_CONSTANT_GROUP,
-                keywords=_column_keywords(name, template, known),
-            )
+    entries += [
+        tables.makescacoldesc(
+            name,
+            0,
+            datamanagertype="IncrementalStMan",
+            datamanagergroup=_CONSTANT_GROUP,
+            keywords=_column_keywords(name, template, known),
         )
+        for name in _CONSTANT_COLUMNS
+    ]
     entries.append(
         tables.makearrcoldesc(
             _CATEGORY_COLUMN,
@@ -234,7 +239,6 @@ def _describe(
             datamanagertype="IncrementalStMan",
             datamanagergroup=_CONSTANT_GROUP,
             comment=_COMMENTS[_CATEGORY_COLUMN],
-            keywords=_column_keywords(_CATEGORY_COLUMN, template, known),
         )
     )
     managers[f"*{len(columns) + 1}"] = {

@@ -28,6 +28,9 @@ REQUIRED = (
 MADE_IF_MISSING = ("FEED", "FLAG_CMD", "HISTORY", "POINTING", "PROCESSOR", "STATE")
 
 _TABLE_PREFIX = "Table: "
+_FIXED_SHAPE = 4
+"""Option of a column whose arrays all have the shape of its description."""
+
 # Never takes a lock: a template may be in use elsewhere, or lie where nothing can be written.
 _NO_LOCK = {"option": "usernoread"}
 
@@ -137,11 +140,38 @@ def cut_to_channels(target: Path, data_desc_id: int, start: int, count: int) -> 
     if count == channels:
         return
     taken = slice(start, start + count)
+    _free_shapes(path)
     with tables.table(str(path), readonly=False, ack=False) as windows:
         _cut_window(windows, window, channels, taken)
     if (target / "SYSCAL").is_dir():
+        _free_shapes(target / "SYSCAL")
         with tables.table(str(target / "SYSCAL"), readonly=False, ack=False) as calibration:
             _cut_system_calibration(calibration, window, channels, taken)
+
+
+def _free_shapes(path: Path) -> None:
+    """Rewrite a subtable whose arrays have fixed shapes, which cannot be cut, with free ones."""
+    fresh = path.with_name(f"{path.name}.fresh")
+    with tables.table(str(path), ack=False, lockoptions=_NO_LOCK) as table:
+        description = table.getdesc()
+        fixed = [name for name in table.colnames() if description[name]["option"] & _FIXED_SHAPE]
+        if not fixed:
+            return
+        for name in fixed:
+            del description[name]["shape"]
+            description[name]["option"] = 0
+            # A tiled column needs its shape.
+            description[name]["dataManagerType"] = "StandardStMan"
+            description[name]["dataManagerGroup"] = "StandardStMan"
+        rows = table.nrows()
+        with tables.table(str(fresh), description, nrow=rows, ack=False) as copy:
+            copy.putinfo(table.info())
+            for name in table.colnames():
+                for row in range(rows):
+                    if table.iscelldefined(name, row):
+                        copy.putcell(name, row, table.getcell(name, row))
+    shutil.rmtree(path)
+    fresh.rename(path)
 
 
 def _cut_window(windows: Any, window: int, channels: int, taken: slice) -> None:

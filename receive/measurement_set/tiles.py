@@ -144,14 +144,18 @@ def largest_divisor(number: int, limit: int) -> int:
     return best
 
 
-def small_tiling(value_bits: int, cell: tuple[int, ...], dump_rows: int) -> Tiling:
+def small_tiling(
+    value_bits: int, cell: tuple[int, ...], dump_rows: int, most_dumps: int = MAX_TILE_DUMPS
+) -> Tiling:
     """Choose the tiles of a column without a channel axis: whole dumps, not too small."""
     dump_bits = dump_rows * value_bits * int(np.prod(cell, dtype=np.int64))
-    dumps = min(max(1, SMALL_TILE_BYTES * 8 // dump_bits), MAX_TILE_DUMPS)
+    dumps = min(max(1, SMALL_TILE_BYTES * 8 // dump_bits), most_dumps)
     return Tiling(value_bits, cell, (*cell, dumps * dump_rows), dump_rows)
 
 
-def spectral_tiling(value_bits: int, pols: int, channels: int, dump_rows: int) -> Tiling:
+def spectral_tiling(
+    value_bits: int, pols: int, channels: int, dump_rows: int, most_dumps: int = MAX_TILE_DUMPS
+) -> Tiling:
     """Choose the tiles of a column with values for each polarisation and channel.
 
     Where a dump of DATA is small, a tile holds several whole dumps.  Else a dump takes several
@@ -161,7 +165,7 @@ def spectral_tiling(value_bits: int, pols: int, channels: int, dump_rows: int) -
     row_bytes = pols * channels * DATA_BYTES
     if dump_rows * row_bytes <= LARGE_TILE_BYTES:
         dump_bits = dump_rows * pols * channels * value_bits
-        dumps = min(max(1, LARGE_TILE_BYTES * 8 // dump_bits), MAX_TILE_DUMPS)
+        dumps = min(max(1, LARGE_TILE_BYTES * 8 // dump_bits), most_dumps)
         return Tiling(value_bits, cell, (*cell, dumps * dump_rows), dump_rows)
     # Parts of equal size, so that little of the last tile is padding.
     tile_channels = -(-channels // -(-channels // TILE_CHANNELS))
@@ -238,7 +242,12 @@ _SMALL_COLUMNS: tuple[tuple[str, str, tuple[int, ...] | None], ...] = (
 
 
 def plan_columns(
-    pols: int, channels: int, dump_rows: int, *, weight_spectrum: bool
+    pols: int,
+    channels: int,
+    dump_rows: int,
+    *,
+    weight_spectrum: bool,
+    expected_dumps: int | None = None,
 ) -> tuple[TiledColumn, ...]:
     """Choose the files and tiles of all tiled columns.
 
@@ -248,21 +257,25 @@ def plan_columns(
         Polarisations, channels, and rows of an integration.
     weight_spectrum : bool
         Whether there is a column WEIGHT_SPECTRUM.
+    expected_dumps : int or None
+        No tile is made for more integrations than this.
 
     Returns
     -------
     tuple of TiledColumn
         The spectral columns first.
     """
+    most_dumps = min(MAX_TILE_DUMPS, max(1, expected_dumps or MAX_TILE_DUMPS))
     spectral = [("DATA", "<c8"), ("FLAG", "?")]
     if weight_spectrum:
         spectral.append(("WEIGHT_SPECTRUM", "<f4"))
     columns = [
-        (name, dtype, spectral_tiling(value_bits(dtype), pols, channels, dump_rows))
+        (name, dtype, spectral_tiling(value_bits(dtype), pols, channels, dump_rows, most_dumps))
         for name, dtype in spectral
     ]
     for name, dtype, cell in _SMALL_COLUMNS:
-        tiling = small_tiling(value_bits(dtype), (pols,) if cell is None else cell, dump_rows)
+        shape = (pols,) if cell is None else cell
+        tiling = small_tiling(value_bits(dtype), shape, dump_rows, most_dumps)
         columns.append((name, dtype, tiling))
     return tuple(
         TiledColumn(name, sequence, np.dtype(dtype), tiling)

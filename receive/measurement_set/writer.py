@@ -8,8 +8,6 @@ straight into the tiles (`convert`, `tiles`), and the number of rows into the he
 from __future__ import annotations
 
 import logging
-import os
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +25,7 @@ from receive.measurement_set.live import (
 )
 from receive.measurement_set.place import Place
 from receive.measurement_set.skeleton import build_skeleton
+from receive.measurement_set.space import check_free_space, required_bytes
 from receive.measurement_set.tiles import pack_bits
 
 if TYPE_CHECKING:
@@ -39,6 +38,8 @@ if TYPE_CHECKING:
     from receive.icd.payload import Payload
     from receive.measurement_set.layout import SetLayout
     from receive.model.telescope import TelescopeModel
+
+__all__ = ["SetWriter", "check_free_space", "required_bytes"]
 
 log = logging.getLogger(__name__)
 
@@ -110,8 +111,8 @@ class SetWriter:
         fd_zero : {"auto", "flag", "ignore"}
             What FD = 0 means: see `reception.fd_zero`.
         expected_dumps : int or None
-            How many integrations will come, if that is known: files are not made longer than
-            that in advance.
+            How many integrations will come, if that is known: tiles and files are not made
+            larger than that in advance.  More may come.
         weight_spectrum : bool
             Write WEIGHT_SPECTRUM.
 
@@ -134,6 +135,7 @@ class SetWriter:
                 scan_number=scan_number,
                 history=history,
                 weight_spectrum=weight_spectrum,
+                expected_dumps=expected_dumps,
             )
             files = GrowingFiles(place.temporary, layout, expected_dumps)
             place.put_in_place()

@@ -1,0 +1,74 @@
+"""How much disk a set takes, and whether that much is free."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from receive.errors import OutputError
+from receive.measurement_set.live import BALLAST_BYTES, output_error
+from receive.measurement_set.tiles import plan_columns
+
+if TYPE_CHECKING:
+    from receive.model.telescope import TelescopeModel
+
+log = logging.getLogger(__name__)
+
+SUBTABLES_BYTES = 8 << 20
+"""Subtables and headers; those of the largest arrays take about this."""
+
+SCARCE_FACTOR = 1.1
+"""Under this many times what is needed, other writers on the same disk may make it too little."""
+
+
+def required_bytes(model: TelescopeModel, n_dumps: int, *, weight_spectrum: bool = True) -> int:
+    """Return the size on disk of a set of `n_dumps` integrations, with all tiles and subtables."""
+    columns = plan_columns(
+        model.num_pols,
+        model.num_channels,
+        model.num_baselines,
+        weight_spectrum=weight_spectrum,
+        expected_dumps=n_dumps,
+    )
+    tiles = sum(column.tiling.file_bytes_of_dumps(n_dumps) for column in columns)
+    return tiles + SUBTABLES_BYTES + BALLAST_BYTES
+
+
+def check_free_space(path: Path, needed_bytes: int) -> None:
+    """Compare what a set takes with what is free where it will be.
+
+    Warns where it is scarce.
+
+    Raises
+    ------
+    OutputError
+        If there is not enough, or there is no such folder.
+    """
+    folder = Path(os.path.realpath(path)).parent
+    try:
+        system = os.statvfs(folder)
+    except OSError as error:
+        raise output_error(error, path) from error
+    free_bytes = system.f_bavail * system.f_frsize
+    if free_bytes < needed_bytes:
+        raise OutputError(
+            f"{path} takes {_readable(needed_bytes)}, but {_readable(free_bytes)} are free on "
+            f"its disk: free {_readable(needed_bytes - free_bytes)}, or choose another disk"
+        )
+    if free_bytes < SCARCE_FACTOR * needed_bytes:
+        log.warning(
+            "%s takes %s, and only %s are free on its disk",
+            path,
+            _readable(needed_bytes),
+            _readable(free_bytes),
+        )
+
+
+def _readable(size_bytes: float) -> str:
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size_bytes < 1024:  # noqa: PLR2004 - the step of these units
+            return f"{size_bytes:.4g} {unit}"
+        size_bytes /= 1024
+    return f"{size_bytes:.4g} TiB"
