@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from casacore import tables
 
 from receive.errors import InputError
+from receive.measurement_set.live import WORK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +79,8 @@ def open_subtable(path: Path, name: str) -> Any:
 def damaged(path: Path, error: Exception, doing: str) -> InputError:
     """Return the error for something that casacore could not read."""
     reason = " ".join(str(error).split()).replace(f"{path}/", "")
-    return InputError(f"{path} is truncated or damaged: {doing} failed ({reason})")
+    hint = f"; ms-recover {path} can mend it" if (path / WORK).exists() else ""
+    return InputError(f"{path} is truncated or damaged: {doing} failed ({reason}){hint}")
 
 
 def _open(path: Path) -> Any:

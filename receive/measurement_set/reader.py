@@ -106,6 +106,11 @@ class SetReader:
             self._check_data_shape()
             self.has_weight_spectrum = self._find_weight_spectrum()
             self._model = self._make_model()
+        except InputError as error:
+            self._table.close()
+            # The model does not know where what it is made of came from.
+            named = str(path) in str(error)
+            raise error if named else InputError(f"{path}: {error}") from None
         except BaseException:
             self._table.close()
             raise
