@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{observation.summary()}\nsources: {len(sources)}\n"
             f"size: {observation.integrations * observation.num_baselines} rows, "
             f"{format_bytes(size_bytes)} on disk, "
-            f"{format_bytes(observation.integration_bytes)} of memory for an integration\n"
+            f"about {format_bytes(3 * observation.integration_bytes)} of memory\n"
         )
         return 0
     for line in observation.summary().splitlines():

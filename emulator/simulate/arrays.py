@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import textwrap
 from dataclasses import dataclass, replace
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -24,7 +25,6 @@ from emulator.simulate.antenna_table import (
 from receive.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 RANDOM_SITE = Site(116.764448, -26.824722, 365.0)
@@ -182,13 +182,18 @@ def describe_arrays() -> str:
     parts = []
     for name in builtin_names():
         array = load_builtin(name)
-        longest = longest_baseline_m(array)
-        parts.append(
-            f"{name:10}  {array.telescope}, {array.place}: {len(array)} antennas, "
-            f"longest baseline {longest / 1e3:.1f} km\n"
-            f"{'':10}  {array.kind}\n"
-            f"{'':10}  source: {array.source}\n"
-        )
+        lines = [
+            f"{array.telescope}, {array.place}: {len(array)} antennas, longest baseline "
+            f"{longest_baseline_m(array) / 1e3:.1f} km",
+            array.kind,
+            f"coordinates: {array.source}",
+        ]
+        indent = " " * 11
+        wrapped = [
+            textwrap.fill(line, 96, initial_indent=indent, subsequent_indent=indent)
+            for line in lines
+        ]
+        parts.append(f"{name:11}{wrapped[0].lstrip()}\n" + "\n".join(wrapped[1:]) + "\n")
     return "\n".join(parts)
 
 
@@ -232,9 +237,3 @@ def _number(header: dict[str, str], key: str, default: float, name: str) -> floa
     if not (math.isfinite(value) and value > 0):
         raise InputError(f"{name}: # {key}: {text!r} is not a number above 0")
     return value
-
-
-def names_text(names: Sequence[str], limit: int = 6) -> str:
-    """Return names for a message, the first few and how many more."""
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more

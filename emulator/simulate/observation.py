@@ -137,7 +137,10 @@ class Observation:
 
     @property
     def integration_bytes(self) -> int:
-        """Memory that DATA, FLAG and WEIGHT_SPECTRUM of one integration take."""
+        """Bytes of DATA, FLAG, WEIGHT_SPECTRUM and the rest of one integration.
+
+        The simulator holds them once; what it is made of and the writer take twice that.
+        """
         visibilities = self.num_baselines * self.channels * len(self.polarisations)
         return visibilities * _VISIBILITY_BYTES + self.num_baselines * _ROW_BYTES
 

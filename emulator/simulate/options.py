@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,6 +109,12 @@ def _add_antennas(group: argparse._ArgumentGroup) -> None:
         metavar="LON,LAT,HEIGHT",
         help="where local coordinates and random antennas are: degrees east, degrees north, "
         "metres above the WGS84 ellipsoid",
+    )
+    group.add_argument(
+        "--telescope",
+        metavar="NAME",
+        help="TELESCOPE_NAME of the set (default: the array's); some CASA tasks, such as listobs, "
+        "accept only names that CASA knows, and SKA-Low is not among them",
     )
     group.add_argument(
         "--autocorrelations",
@@ -285,6 +292,8 @@ def _array(args: argparse.Namespace) -> Array:
         raise ConfigError("--site: built-in arrays have their own; it goes with --antennas FILE")
     else:
         array = load_builtin(args.array or DEFAULT_ARRAY)
+    if args.telescope is not None:
+        array = replace(array, telescope=args.telescope)
     return array if args.num_antennas is None else array.take(args.num_antennas)
 
 

@@ -70,7 +70,8 @@ def test_the_list_names_places_and_sources() -> None:
     for name in builtin_names():
         assert name in page
     assert "64 antennas" in page
-    assert "source:" in page
+    assert "coordinates:" in page
+    assert max(map(len, page.splitlines())) <= 96
 
 
 def test_unknown_array_names_the_nearest() -> None:

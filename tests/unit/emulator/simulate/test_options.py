@@ -84,6 +84,12 @@ def test_a_table_with_a_site(tmp_path: Path) -> None:
     assert np.linalg.norm(observation.model().uvw(0)) == pytest.approx(100)
 
 
+def test_the_telescope_may_have_another_name() -> None:
+    observation = observe("--telescope", "LOFAR", "--array", "ska-low", "--num-antennas", "4")
+    assert observation.array.telescope == "LOFAR"
+    assert observation.description().telescope == "LOFAR"
+
+
 def test_random_antennas_come_from_the_seed() -> None:
     first = observe("--random-antennas", "5", "--seed", "1").array.positions_m
     second = observe("--random-antennas", "5", "--seed", "2").array.positions_m
