@@ -37,6 +37,9 @@ _FREQ_START_HZ = 1.4e9
 _CHANNEL_WIDTH_HZ = 1e6
 
 
+_PAGE_COLUMNS = 96
+
+
 @dataclass(frozen=True)
 class Array:
     """Antennas on Earth and what is usual for them.
@@ -182,15 +185,21 @@ def describe_arrays() -> str:
     parts = []
     for name in builtin_names():
         array = load_builtin(name)
+        longest_km = longest_baseline_m(array) / 1e3
         lines = [
-            f"{array.telescope}, {array.place}: {len(array)} antennas, longest baseline "
-            f"{longest_baseline_m(array) / 1e3:.1f} km",
-            array.kind,
+            f"{array.telescope}, {array.place}: {len(array)} antennas",
+            f"longest baseline {longest_km:.1f} km; {array.kind}",
             f"coordinates: {array.source}",
         ]
         indent = " " * 11
         wrapped = [
-            textwrap.fill(line, 96, initial_indent=indent, subsequent_indent=indent)
+            textwrap.fill(
+                line,
+                _PAGE_COLUMNS,
+                initial_indent=indent,
+                subsequent_indent=indent,
+                break_on_hyphens=False,
+            )
             for line in lines
         ]
         parts.append(f"{name:11}{wrapped[0].lstrip()}\n" + "\n".join(wrapped[1:]) + "\n")
