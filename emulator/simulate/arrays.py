@@ -30,14 +30,12 @@ if TYPE_CHECKING:
 RANDOM_SITE = Site(116.764448, -26.824722, 365.0)
 """Where random antennas stand if nobody says otherwise: the reference point of SKA-Low."""
 RANDOM_SPREAD_M = 1000.0
+_PAGE_COLUMNS = 96
 
 # For tables that do not say: a dish of the size of MeerKAT's, at 1.4 GHz.
 _DIAMETER_M = 13.5
 _FREQ_START_HZ = 1.4e9
 _CHANNEL_WIDTH_HZ = 1e6
-
-
-_PAGE_COLUMNS = 96
 
 
 @dataclass(frozen=True)
