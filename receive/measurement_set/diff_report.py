@@ -63,7 +63,7 @@ class Report:
     compared : list of str
         ``TABLE.COLUMN`` of everything that was looked at.
     not_compared : list of str
-        Columns and tables that were left out, each with the reason.
+        Columns and tables that were left out, each as ``NAME: reason``.
     """
 
     differences: list[Difference] = field(default_factory=list)
@@ -147,7 +147,13 @@ class Report:
     def lines(self) -> list[str]:
         """Return the report as lines for people, the verdict last."""
         lines = [str(difference) for difference in self.differences]
-        lines += [f"not compared: {text}" for text in self.not_compared]
+        reasons: dict[str, list[str]] = {}
+        for text in self.not_compared:
+            name, _, reason = text.partition(": ")
+            reasons.setdefault(reason, []).append(name)
+        lines += [
+            f"not compared: {', '.join(names)}: {reason}" for reason, names in reasons.items()
+        ]
         if self.same:
             lines.append(f"the same: {plural(len(self.compared), 'column')} compared")
         else:

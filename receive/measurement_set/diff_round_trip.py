@@ -111,7 +111,7 @@ class RoundTrip(Comparison):
         if sent.nrows() < a.nrows():
             left_out = plural(a.nrows() - sent.nrows(), "row")
             self.report.not_compared.append(
-                f"{left_out} of A of other data descriptions and fields: they do not travel; "
+                f"{left_out} of A: of other data descriptions and fields, which do not travel; "
                 "row numbers are those of the others"
             )
         matched = match_rows(sent, b)

@@ -31,19 +31,19 @@ class MatchedRows:
         The tables, or views of those rows of them that have a counterpart.
     only_a, only_b : ndarray of int64
         Numbers of the rows without one.
-    by_key : bool
-        Whether the rows of B had to be looked up.
+    reordered : bool
+        Whether the order of rows in B is another.
     """
 
     a: Any
     b: Any
     only_a: NDArray[np.int64]
     only_b: NDArray[np.int64]
-    by_key: bool
+    reordered: bool
 
     def report(self, report: Report, a: Any, b: Any) -> None:
         """Note rows that are missing in B, and rows of B's own that are not flagged."""
-        if self.by_key and len(self.a) > 1:
+        if self.reordered:
             report.not_compared.append(
                 "order of rows: they were matched by TIME, ANTENNA1 and ANTENNA2"
             )
@@ -72,7 +72,7 @@ class MatchedRows:
         ]
         if not unflagged:
             count = plural(self.only_b.size, "flagged row")
-            report.not_compared.append(f"{count} of B at times and baselines that A does not have")
+            report.not_compared.append(f"{count} of B: A does not have their times and baselines")
             return
         where = Where(b, main=True)
         first = int(self.only_b[unflagged[0]])
@@ -105,14 +105,14 @@ def match_rows(a: Any, b: Any) -> MatchedRows:
     """
     none = np.empty(0, dtype=np.int64)
     if a.nrows() == b.nrows() and _same_antennas(a, b):
-        return MatchedRows(a, b, none, none, by_key=False)
+        return MatchedRows(a, b, none, none, reordered=False)
     rows_a, rows_b = _pair(_keys(a), _keys(b))
     return MatchedRows(
         a if len(rows_a) == a.nrows() else a.selectrows(rows_a),
         b.selectrows(rows_b),
         np.setdiff1d(np.arange(a.nrows()), rows_a),
         np.setdiff1d(np.arange(b.nrows()), rows_b),
-        by_key=True,
+        reordered=bool((np.diff(rows_b) < 0).any()),
     )
 
 

@@ -227,7 +227,18 @@ def test_columns_selects(pair: tuple[Path, Path], capsys: pytest.CaptureFixture[
     assert main([*sets, "--columns", "ANTENNA/NAME"]) == DIFFER
     assert capsys.readouterr().out.startswith("ANTENNA.NAME: 1 of 3 values")
     assert main([*sets, "--ignore", "UVW", "ANTENNA"]) == 0
-    assert "not compared: ANTENNA: ignored" in capsys.readouterr().out
+    assert "not compared: MAIN.UVW, ANTENNA: ignored" in capsys.readouterr().out
+
+
+def test_what_is_not_compared_is_told_by_reason(
+    pair: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*map(str, pair), "--round-trip"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert "MAIN.SCAN_NUMBER" in lines[0]
+    assert lines[0].endswith(": does not travel")
 
 
 def test_json_holds_what_the_lines_say(
