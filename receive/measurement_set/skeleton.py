@@ -5,6 +5,7 @@ Everything here runs on the thread that owns casacore.
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,11 @@ if TYPE_CHECKING:
 
     from receive.model.telescope import TelescopeModel
 
+log = logging.getLogger(__name__)
+
 MS_VERSION = np.float32(2.0)
+
+_SCAN_NUMBERS = 2**31
 
 _CONSTANT_GROUP = "Constants"
 _CONSTANT_BUCKET_BYTES = 4096
@@ -192,11 +197,23 @@ def _constants(folder: Path, model: TelescopeModel, scan_number: int) -> dict[st
     values = dict.fromkeys(_CONSTANT_COLUMNS, 0)
     values["DATA_DESC_ID"] = model.data_desc_id
     values["FIELD_ID"] = model.field_id
-    values["SCAN_NUMBER"] = scan_number
+    values["SCAN_NUMBER"] = _int32(scan_number)
     for column, subtable in (("PROCESSOR_ID", "PROCESSOR"), ("STATE_ID", "STATE")):
         # The standard's "not given" where there is no row to point to.
         values[column] = 0 if row_count(folder, subtable) else -1
     return values
+
+
+def _int32(scan_number: int) -> int:
+    """Return a scan's number as the column can hold it; the correlator's has 64 bits."""
+    if 0 <= scan_number < _SCAN_NUMBERS:
+        return scan_number
+    log.warning(
+        "scan %d does not fit SCAN_NUMBER, %d is written instead",
+        scan_number,
+        scan_number % _SCAN_NUMBERS,
+    )
+    return scan_number % _SCAN_NUMBERS
 
 
 def _describe(
