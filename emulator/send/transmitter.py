@@ -157,6 +157,9 @@ class Transmitter(ABC):
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if self._broken.done() and not sending.done():
             sending.cancel()
+            await asyncio.wait({sending})
+            if not sending.cancelled():
+                sending.exception()  # asked for, so that asyncio does not complain
             self._leak()
             self._broken.result()
         try:

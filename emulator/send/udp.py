@@ -48,7 +48,7 @@ class UdpTransmitter(Transmitter):
         try:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.settings.buffer_bytes)
             self._set_multicast(opened, target.family)
-        except (OSError, OverflowError):
+        except BaseException:
             opened.close()
             raise
         return opened
