@@ -69,7 +69,7 @@ def check(config: Config) -> int:
     """Print what a run would take, without one."""
     from receive.consumers.names import output_path  # noqa: PLC0415 (--help must be fast)
     from receive.measurement_set.reader import open_set  # noqa: PLC0415
-    from receive.measurement_set.writer import required_bytes  # noqa: PLC0415
+    from receive.measurement_set.space import required_bytes  # noqa: PLC0415
     from receive.plan import Plan, required_datamodel  # noqa: PLC0415
     from receive.progress import format_bytes  # noqa: PLC0415
 

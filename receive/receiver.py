@@ -20,7 +20,7 @@ from receive.stream.scans import Scans
 from receive.stream.sockets import Endpoint, open_sockets, resolve
 from receive.stream.spead import SpeadStreams
 from receive.stream.state import SharedState
-from receive.stream.window import Window
+from receive.stream.window import ENDED_GRACE_S, Window
 
 if TYPE_CHECKING:
     import socket
@@ -143,7 +143,8 @@ class Receiver:
             self._collect()
             self._streams.stop()
             for dump in self._window.flush(time.monotonic()):
-                self._take(dump)
+                if not self._take(dump):
+                    break
             if self._scans.current is not None:
                 self._end_scan()
         return self._outcome()
@@ -230,7 +231,7 @@ class Receiver:
 
     def _take(self, dump: Dump) -> bool:
         """Pass a dump on; False when it belongs to nothing that was asked for any more."""
-        if self._enough_scans():
+        if self._enough_scans() or self._enough_dumps():
             self._window.pool.lend(dump, users=0)
             return False
         if self._scans.begins_new(dump):
@@ -241,6 +242,9 @@ class Receiver:
                     return False
             self._scans.begin(dump)
         for payload, has_data in self._scans.payloads(dump):
+            if self._enough_dumps():
+                self._window.pool.lend(dump, users=0)
+                return False
             if not has_data:
                 for consumer in self._consumers:
                     consumer.offer_empty(payload)
@@ -252,7 +256,10 @@ class Receiver:
                     consumer.offer_empty(self._scans.empty_payload(dump))
             self._window.pool.give_back(dump)
         self._dumps = self._dumps_so_far()
-        return not (self._max_dumps and self._dumps >= self._max_dumps)
+        return not self._enough_dumps()
+
+    def _enough_dumps(self) -> bool:
+        return bool(self._max_dumps) and self._dumps_so_far() >= self._max_dumps
 
     def _dumps_so_far(self) -> int:
         current = self._scans.current
@@ -262,15 +269,24 @@ class Receiver:
         return bool(self._max_scans) and len(self._scans.finished) >= self._max_scans
 
     def _scan_is_over(self, idle_s: float) -> bool:
-        if self._scans.current is None or not self._window.is_empty():
+        if self._scans.current is None:
             return False
-        if self._window.is_over(self._scans.epoch):
-            return True
+        # In this order: what came before the ends of the streams is in the window by now.
+        over = self._window.is_over(self._scans.epoch)
+        if not self._window.is_empty():
+            return False
+        if over:
+            return idle_s > ENDED_GRACE_S
         # The end of a stream can be lost; that of another one and silence say the same.
         ended = bool(self._state.streams["ended"].any())
         return ended and idle_s > self._dump_timeout_s
 
     def _end_scan(self) -> None:
+        for payload in self._scans.dropped_payloads():
+            if self._enough_dumps():
+                break
+            for consumer in self._consumers:
+                consumer.offer_empty(payload)
         ledger = self._scans.end()
         for line in ledger.lines():
             logger.info("Ended %s", line)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from receive import __version__
 from receive.consumers.names import output_path
 from receive.errors import OutputError
-from receive.measurement_set.writer import SetWriter, check_free_space, required_bytes
+from receive.measurement_set.space import check_free_space, required_bytes
+from receive.measurement_set.writer import SetWriter
 from receive.progress import format_bytes
 
 if TYPE_CHECKING:
