@@ -16,6 +16,8 @@ from receive.errors import ConfigError, NetworkError
 logger = logging.getLogger(__name__)
 
 _SIOCGIFADDR = 0x8915
+_KEEPALIVE_S = 5
+_KEEPALIVE_PROBES = 3
 _RMEM_MAX = Path("/proc/sys/net/core/rmem_max")
 
 
@@ -134,6 +136,12 @@ def _open(endpoint: Endpoint, port: int, *, tcp: bool, buffer_bytes: int) -> soc
         if tcp or endpoint.is_multicast:
             # TCP: a port whose last connection is still fading. A group: several receivers.
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if tcp:
+            # Connections inherit it: a sender whose machine vanished is noticed.
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_S)
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_S)
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _KEEPALIVE_PROBES)
         opened.bind((endpoint.address, port))
         if endpoint.is_multicast:
             _join(opened, endpoint)

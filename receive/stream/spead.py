@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import spead2
 import spead2.recv
 
+from receive.stream.connections import ports_in_use
 from receive.stream.placement import ITEM_IDS, place
 from receive.stream.state import LIVE_HEAPS, SharedState
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 UDP_MAX_PACKET_BYTES = 9200
 TCP_MAX_PACKET_BYTES = 65536 + 1024
+LOST_LOOKS = 2
+"""A connection that was not there when looked for so often in turn is lost."""
 
 
 class SpeadStreams:
@@ -56,6 +59,9 @@ class SpeadStreams:
         self._max_packet_bytes = max(default, max_packet_bytes)
         self._pool = spead2.ThreadPool(threads or len(sockets))
         self._streams: list[spead2.recv.ChunkRingStream] = []
+        self._ports = [opened.getsockname()[1] for opened in sockets]
+        self._packets_seen = [0] * len(sockets)
+        self._silent = [0] * len(sockets)
         self.closed_connections = 0
 
     def start(self) -> None:
@@ -96,7 +102,12 @@ class SpeadStreams:
         """
         if not self._tcp:
             return []
-        ended = [index for index, stream in enumerate(self._streams) if _has_stopped(stream)]
+        lost = self._lost_connections()
+        ended = [
+            index
+            for index, stream in enumerate(self._streams)
+            if index in lost or _has_stopped(stream)
+        ]
         for index in ended:
             self._streams[index].stop()
             record = self._state.streams[index : index + 1]
@@ -106,8 +117,29 @@ class SpeadStreams:
             record["begun"] += LIVE_HEAPS
             record["reconnected"] = 1
             self._streams[index] = self._make(index)
+            self._silent[index] = 0
             self.closed_connections += 1
         return ended
+
+    def _lost_connections(self) -> set[int]:
+        """Return the streams whose connection was reset, or whose sender vanished."""
+        accepted = []
+        for index, stream in enumerate(self._streams):
+            stats = stream.stats
+            moved = stats.packets != self._packets_seen[index]
+            self._packets_seen[index] = stats.packets
+            # A batch without packets is the accepting of the connection.
+            if moved or not stats.batches:
+                self._silent[index] = 0
+            else:
+                accepted.append(index)
+        alive = ports_in_use() if accepted else None
+        if alive is None:
+            return set()
+        for index in accepted:
+            # Twice: the kernel's list is not of one moment.
+            self._silent[index] = 0 if self._ports[index] in alive else self._silent[index] + 1
+        return {index for index in accepted if self._silent[index] >= LOST_LOOKS}
 
     def stop(self) -> None:
         """Stop receiving and close the sockets."""
