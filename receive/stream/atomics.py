@@ -53,4 +53,4 @@ def compare_and_swap(
 @njit(nogil=True, cache=True)
 def full_fence() -> None:
     """Emit a full memory barrier from Python."""
-    fence()
+    fence()  # type: ignore[call-arg] # numba passes the typing context

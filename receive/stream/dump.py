@@ -21,8 +21,6 @@ class Dump:
 
     Attributes
     ----------
-    slot
-        Its slot in the table of entries.
     block
         Its buffer in the pool.
     ticks
@@ -31,15 +29,17 @@ class Dump:
         Which start of the sender it belongs to.
     present
         bool (groups,): which heaps came whole.
+    begun
+        bool (groups,): which heaps had at least begun.
     scan_id
         Scan id that its heaps or their start heap brought; None if none did.
     """
 
-    slot: int
     block: int
     ticks: int
     epoch: int
     present: NDArray[np.bool_]
+    begun: NDArray[np.bool_]
     scan_id: int | None
 
 
@@ -79,16 +79,16 @@ class BufferPool:
         """Note that so many users have the dump; the buffer returns after the last one."""
         with self._lock:
             if users:
-                self._users[dump.slot] = users
+                self._users[dump.block] = users
             else:
                 self._returned.append(dump)
 
     def give_back(self, dump: Dump) -> None:
         """Return a dump; may be called from any thread."""
         with self._lock:
-            self._users[dump.slot] -= 1
-            if not self._users[dump.slot]:
-                del self._users[dump.slot]
+            self._users[dump.block] -= 1
+            if not self._users[dump.block]:
+                del self._users[dump.block]
                 self._returned.append(dump)
 
     @property
@@ -96,17 +96,12 @@ class BufferPool:
         """How many dumps are with users."""
         return len(self._users)
 
-    def is_lent(self, slot: int) -> bool:
-        """Whether the dump in this slot is with a user or not yet taken back."""
-        with self._lock:
-            return slot in self._users or any(dump.slot == slot for dump in self._returned)
-
     def recycle(self) -> None:
         """Make free what was returned, or put it in quarantine."""
         state = self.state
         while self._returned:
             dump = self._returned.popleft()
-            dirty = np.flatnonzero((state.seen[dump.slot] != 0) & (state.present[dump.block] == 0))
+            dirty = np.flatnonzero(dump.begun & (state.present[dump.block] == 0))
             if len(dirty):
                 self._quarantine.append(_Quarantined(dump.block, dirty))
             else:

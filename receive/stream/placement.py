@@ -18,9 +18,11 @@ from receive.icd.items import ItemId
 from receive.stream.atomics import compare_and_swap, fence
 from receive.stream.layout import CONTROL_BYTES, HEAD_ROOM_BYTES
 from receive.stream.state import (
+    ABANDONED,
     ENTRIES,
     EPOCHS,
     MAX_TENTATIVE,
+    REPEATED_START_MS,
     SHARED_DTYPE,
     STREAM_DTYPE,
     Belief,
@@ -30,7 +32,7 @@ from receive.stream.state import (
 
 # Order in which spead2 is asked for immediate items; indices into them below.
 CONTROL, PAYLOAD_OFFSET, HEAP_LENGTH, COUNT, FRACTION, CHANNEL, BASELINES = range(7)
-HARDWARE, POLARISATION, PHASE_BIN, PHASE_BINS = range(7, 11)
+HARDWARE, POLARISATION, PHASE_BIN, PHASE_BINS, HEAP_COUNT = range(7, 12)
 ITEM_IDS = [
     spead2.STREAM_CTRL_ID,
     spead2.PAYLOAD_OFFSET_ID,
@@ -43,12 +45,14 @@ ITEM_IDS = [
     int(ItemId.POLARISATION_ID),
     int(ItemId.PHASE_BIN_ID),
     int(ItemId.PHASE_BIN_COUNT),
+    spead2.HEAP_CNT_ID,
 ]
 _ITEM_COUNT = len(ITEM_IDS)
 _SCAN_ID = int(ItemId.SCAN_ID)
 _DATA_ID = int(ItemId.CORRELATOR_OUTPUT_DATA)
 _START, _STOP = 0, 2
 _ADDRESS_BYTES_48 = 6
+_SCAN_ID_BYTES = 8
 
 # numba takes enum members of module level as constants only when they are plain integers.
 _EMPTY, _OPEN, _BUSY = int(EntryState.EMPTY), int(EntryState.OPEN), int(EntryState.BUSY)
@@ -124,6 +128,12 @@ def addresses(packet):
 
 
 @njit(nogil=True, cache=True)
+def scan_at(base, address, length):
+    """Return where in the pool a heap's scan id will lie, -1 if it has none or none that fits."""
+    return base + address if 0 <= address <= length - _SCAN_ID_BYTES else np.int64(-1)
+
+
+@njit(nogil=True, cache=True)
 def in_model(model_time, tolerance, ticks):
     """Return whether a timestamp belongs to one of the model's integrations."""
     after = np.searchsorted(model_time, ticks)
@@ -176,6 +186,41 @@ def find_or_claim(shared, state, time, epochs, beliefs, searched, ticks, epoch, 
             return slot
 
 
+@njit(nogil=True, cache=True)
+def is_repeated_start(shared, stream, heap_count):
+    """Return whether a start heap is one that the network repeated, or delayed behind data."""
+    if stream[0].reconnected or stream[0].ended:
+        return False
+    if shared[0].now_ms - stream[0].epoch_begun_ms > REPEATED_START_MS:
+        return False
+    return stream[0].starts == 0 or stream[0].start_count == heap_count
+
+
+@njit(nogil=True, cache=True)
+def enter_epoch(shared, stream, state, block, seen, present, owner):
+    """Move a stream to the newest epoch.
+
+    A heap that is not whole by now is abandoned: a new sender may count its heaps as the old one
+    did, and spead2 would complete the old heap with packets of the new one.
+    """
+    for n in range(shared[0].tail, shared[0].head):
+        slot = n % ENTRIES
+        if state[slot] != _LIVE:
+            continue
+        for group in range(seen.shape[1]):
+            if (
+                seen[slot, group]
+                and owner[block[slot], group] == stream[0].index
+                and not present[block[slot], group]
+            ):
+                seen[slot, group] = ABANDONED
+    stream[0].epoch = shared[0].epoch
+    stream[0].ended = 0
+    stream[0].starts = 0
+    stream[0].data_in_epoch = 0
+    stream[0].epoch_begun_ms = shared[0].now_ms
+
+
 @cfunc(
     types.void(types.CPointer(chunk_place_data), types.size_t, types.CPointer(_stream_type)),
     cache=True,
@@ -192,8 +237,15 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
     newest = numba.carray(intp_to_voidptr(shared[0].newest), EPOCHS, dtype=np.uint64)
     horizon = numba.carray(intp_to_voidptr(shared[0].horizon), EPOCHS, dtype=np.uint64)
     scan_offset = numba.carray(
-        intp_to_voidptr(shared[0].scan_offset), (pool + 1, groups), dtype=np.int64
+        intp_to_voidptr(shared[0].scan_offset), (pool + EPOCHS, groups), dtype=np.int64
     )
+    state = numba.carray(intp_to_voidptr(shared[0].entry_state), ENTRIES, dtype=np.int64)
+    blocks = numba.carray(intp_to_voidptr(shared[0].entry_block), ENTRIES, dtype=np.int64)
+    seen = numba.carray(intp_to_voidptr(shared[0].seen), (ENTRIES, groups), dtype=np.uint8)
+    present = numba.carray(
+        intp_to_voidptr(shared[0].present), (pool + EPOCHS, groups), dtype=np.uint8
+    )
+    owner = numba.carray(intp_to_voidptr(shared[0].owner), (pool, groups), dtype=np.int64)
     own_group = stream[0].index
     stream[0].begun += 1
     packet = numba.carray(intp_to_voidptr(data[0].packet), data[0].packet_size, dtype=np.uint8)
@@ -204,19 +256,17 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
 
     # 1. Start and end of a stream.
     if stream[0].reconnected or items[CONTROL] == _START:
-        stream[0].reconnected = 0
-        if stream[0].data_in_epoch > 0:
+        began = stream[0].data_in_epoch > 0
+        if not (began and is_repeated_start(shared, stream, items[HEAP_COUNT])):
             # The sender began again: the first stream to notice opens a new epoch for all.
-            stream[0].data_in_epoch = 0
-            stream[0].starts = 0
-            if stream[0].epoch == shared[0].epoch:
+            if began and stream[0].epoch == shared[0].epoch:
                 newest[(stream[0].epoch + 1) % EPOCHS] = 0
                 horizon[(stream[0].epoch + 1) % EPOCHS] = 0
                 shared[0].dropped_until = 0
                 fence()
                 shared[0].epoch = stream[0].epoch + 1
-        stream[0].epoch = shared[0].epoch
-        stream[0].ended = 0
+            enter_epoch(shared, stream, state, blocks, seen, present, owner)
+        stream[0].reconnected = 0
     if items[HARDWARE] >= 0:
         stream[0].hardware_id = swap32(items[HARDWARE])
     if items[POLARISATION] >= 0:
@@ -227,15 +277,17 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
         stream[0].phase_bin_count = swap16(items[PHASE_BINS])
     if items[CONTROL] == _START:
         stream[0].starts += 1
+        stream[0].start_count = items[HEAP_COUNT]
     if items[CONTROL] == _STOP:
         stream[0].ended = 1
         return
     if data_address < 0 and items[CONTROL] == _START:
         if items[HEAP_LENGTH] <= CONTROL_BYTES:
-            base = pool * shared[0].dump_bytes + own_group * CONTROL_BYTES
-            scan_offset[pool, own_group] = base + scan_address if scan_address >= 0 else -1
+            row = stream[0].epoch % EPOCHS
+            base = pool * shared[0].dump_bytes + (row * groups + own_group) * CONTROL_BYTES
+            scan_offset[pool + row, own_group] = scan_at(base, scan_address, items[HEAP_LENGTH])
             data[0].chunk_id = 0
-            data[0].heap_index = pool * groups + own_group
+            data[0].heap_index = (pool + row) * groups + own_group
             data[0].heap_offset = base
         return
 
@@ -269,7 +321,6 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
     # 3. Which dump?
     fraction = max(items[FRACTION], 0)
     ticks = (np.uint64(swap32(items[COUNT])) << np.uint64(32)) | np.uint64(swap32(fraction))
-    state = numba.carray(intp_to_voidptr(shared[0].entry_state), ENTRIES, dtype=np.int64)
     time = numba.carray(intp_to_voidptr(shared[0].entry_time), ENTRIES, dtype=np.uint64)
     epochs = numba.carray(intp_to_voidptr(shared[0].entry_epoch), ENTRIES, dtype=np.int64)
     beliefs = numba.carray(intp_to_voidptr(shared[0].entry_belief), ENTRIES, dtype=np.int64)
@@ -290,9 +341,8 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
         if other >= 0 or (
             slot < 0 and there > 0 and abs(np.int64(ticks - there)) <= shared[0].span_ticks
         ):
-            epoch = shared[0].epoch
-            stream[0].epoch = epoch
-            stream[0].ended = 0
+            enter_epoch(shared, stream, state, blocks, seen, present, owner)
+            epoch = stream[0].epoch
             slot = other
     while slot < 0:
         reference = newest[epoch % EPOCHS]
@@ -332,7 +382,6 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
             return
 
     # 4. Its place in the dump.
-    seen = numba.carray(intp_to_voidptr(shared[0].seen), (ENTRIES, groups), dtype=np.uint8)
     if seen[slot, group]:
         counters[group, _DUPLICATE] += 1
         return
@@ -344,11 +393,10 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
         seen[slot, group] = 0
         counters[group, _LATE] += 1
         return
-    block = numba.carray(intp_to_voidptr(shared[0].entry_block), ENTRIES, dtype=np.int64)[slot]
+    block = blocks[slot]
     base = block * shared[0].dump_bytes + group * shared[0].slot_bytes
     base += HEAD_ROOM_BYTES - data_address
-    scan_offset[block, group] = base + scan_address if scan_address >= 0 else -1
-    owner = numba.carray(intp_to_voidptr(shared[0].owner), (pool, groups), dtype=np.int64)
+    scan_offset[block, group] = scan_at(base, scan_address, length)
     begun_at = numba.carray(intp_to_voidptr(shared[0].begun_at), (pool, groups), dtype=np.int64)
     owner[block, group] = stream[0].index
     begun_at[block, group] = stream[0].begun
@@ -357,6 +405,8 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
     ]
     latest = numba.carray(intp_to_voidptr(shared[0].group_latest), groups, dtype=np.int64)
     latest[group] = max(latest[group], sequence)
+    if stream[0].data_in_epoch == 0 and stream[0].starts == 0:
+        stream[0].epoch_begun_ms = shared[0].now_ms
     stream[0].data_in_epoch += 1
     data[0].chunk_id = 0
     data[0].heap_index = block * groups + group

@@ -92,6 +92,13 @@ MALFORMED = (
 )
 
 
+REPEATED_START_MS = 500
+"""A start heap that the network repeats or delays comes so soon after the first heap.
+
+No sender starts, dies and starts again as quickly."""
+ABANDONED = 2
+"""Value of `seen` for a heap whose sender began again before it was whole."""
+
 _POINTERS = (
     "entry_state",
     "entry_time",
@@ -100,6 +107,7 @@ _POINTERS = (
     "entry_sequence",
     "entry_belief",
     "seen",
+    "present",
     "owner",
     "begun_at",
     "scan_offset",
@@ -129,6 +137,7 @@ SHARED_DTYPE = np.dtype(
         ("dump_bytes", np.int64),
         ("span_ticks", np.int64),
         ("dropped_until", np.uint64),
+        ("now_ms", np.int64),
         ("reject_unknown", np.int64),
         ("backpressure", np.int64),
         ("stopping", np.int64),
@@ -144,6 +153,8 @@ STREAM_DTYPE = np.dtype(
         ("begun", np.int64),
         ("data_in_epoch", np.int64),
         ("starts", np.int64),
+        ("start_count", np.int64),
+        ("epoch_begun_ms", np.int64),
         ("ended", np.int64),
         ("reconnected", np.int64),
         # Small items that go into the payload; -1 until one came.
@@ -200,9 +211,10 @@ class SharedState:
         self.entry_sequence = np.zeros(ENTRIES, np.int64)
         self.entry_belief = np.zeros(ENTRIES, np.int64)
         self.seen = np.zeros((ENTRIES, groups), np.uint8)
-        self.owner = np.zeros((pool, groups), np.int64)
+        # Usually a group comes on its own stream: what is read too early is right nevertheless.
+        self.owner = np.tile(np.arange(groups), (pool, 1))
         self.begun_at = np.zeros((pool, groups), np.int64)
-        self.scan_offset = np.full((pool + 1, groups), -1, np.int64)
+        self.scan_offset = np.full((pool + EPOCHS, groups), -1, np.int64)
         self.group_latest = np.full(groups, -1, np.int64)
         self.group_data_bytes = np.array([layout.data_bytes(g) for g in range(groups)], np.int64)
         self.newest = np.zeros(EPOCHS, np.uint64)
@@ -210,10 +222,11 @@ class SharedState:
         self.model_time = np.ascontiguousarray(model_time, np.uint64)
         self.model_tolerance = np.ascontiguousarray(model_tolerance, np.int64)
         self.counters = np.zeros((groups, len(Reason)), np.int64)
-        self.present = np.zeros((pool + 1, groups), np.uint8)
-        """Set by spead2 when a heap is complete; the last row is for start-of-stream heaps."""
+        self.present = np.zeros((pool + EPOCHS, groups), np.uint8)
+        """Set by spead2 when a heap is complete; last come rows for the start heaps of epochs."""
         # np.empty of this size is fresh memory from the system: pages are taken when touched.
-        self.memory = np.empty(pool * layout.dump_bytes + groups * CONTROL_BYTES, np.uint8)
+        control_bytes = EPOCHS * groups * CONTROL_BYTES
+        self.memory = np.empty(pool * layout.dump_bytes + control_bytes, np.uint8)
         self.streams = np.zeros(groups, STREAM_DTYPE)
         self._shared = np.zeros(1, SHARED_DTYPE)
         for name in _POINTERS:
@@ -249,11 +262,6 @@ class SharedState:
         """Return the address of a stream's record, which the placement function is given."""
         return int(self.streams[stream : stream + 1].ctypes.data)
 
-    def control_payload(self, stream: int) -> NDArray[np.uint8]:
-        """Return the bytes where a stream's start-of-stream heap lands."""
-        begin = self.pool_size.dumps * self.layout.dump_bytes + stream * CONTROL_BYTES
-        return self.memory[begin : begin + CONTROL_BYTES]
-
     def records(self, block: int, group: int, dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return the records of a group in a block: a view (channels, baselines)."""
         begin = self.layout.records_offset(block, group)
@@ -261,7 +269,7 @@ class SharedState:
         return view.reshape(self.layout.group_channels(group), self.layout.baseline_count)
 
     def scan_id(self, block: int, group: int) -> int | None:
-        """Return the scan id that a group's heap brought; ``block`` = pool is its start heap."""
+        """Return the scan id that a group's heap brought; blocks past the pool are start heaps."""
         offset = int(self.scan_offset[block, group])
         if offset < 0:
             return None

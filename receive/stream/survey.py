@@ -26,8 +26,8 @@ def list_live(state, block, seen, present, begin, end, slots, n_present, n_seen)
         whole = 0
         begun = 0
         for group in range(seen.shape[1]):
-            whole += present[block[slot], group]
-            begun += seen[slot, group]
+            whole += present[block[slot], group] & (seen[slot, group] == 1)
+            begun += seen[slot, group] != 0
         slots[count] = slot
         n_present[count] = whole
         n_seen[count] = begun

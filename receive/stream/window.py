@@ -25,8 +25,10 @@ ENDED_GRACE_S = 0.1
 """How long after the end of a stream one of its last heaps may come, overtaken by the end."""
 HISTORY = 256
 """Closed entries that are kept to tell duplicates from late heaps."""
-AHEAD_BYTES = 64 << 20
-"""Buffers are provided ahead of the sender for so many bytes, or for a whole window."""
+AHEAD_BYTES = 256 << 20
+"""Buffers are provided ahead of the sender for so many bytes, or for a whole window.
+
+Thousands of the smallest dumps can come while the collector waits for its turn."""
 
 _LIVE = int(EntryState.LIVE)
 
@@ -88,11 +90,13 @@ class Window:
         list of Dump
             Dumps handed on, in the order of their times.
         """
+        self._state.set("now_ms", int(now_s * 1000))
         self.pool.recycle()
-        self._read_start_heaps()
         live = self._look(now_s)
         if self._judge_unbelieved(live, now_s):
             live = self._look(now_s)
+        # After the look: a stream's start heap is whole before its first heap of data is.
+        self._read_start_heaps()
         handed = self._hand_on(live, now_s, limit) if limit > 0 else []
         self._provide()
         return handed
@@ -115,8 +119,8 @@ class Window:
 
     def flush(self, now_s: float) -> list[Dump]:
         """Hand on everything that is in the window, complete or not, but what is not believed."""
-        self._read_start_heaps()
         live = self._look(now_s)
+        self._read_start_heaps()
         for slot in map(int, live.slots):
             if self._state.entry_belief[slot] == Belief.PROBATION:
                 self._believe(slot)
@@ -147,12 +151,15 @@ class Window:
 
     def _read_start_heaps(self) -> None:
         state = self._state
-        control = state.pool_size.dumps
-        for group in np.flatnonzero(state.present[control]):
-            state.present[control, group] = 0
-            scan_id = state.scan_id(control, int(group))
+        pool = state.pool_size.dumps
+        for row, group in np.argwhere(state.present[pool:]):
+            newest = int(state.streams["epoch"][group])
+            epoch = newest - (newest - int(row)) % EPOCHS
+            state.present[pool + row, group] = 0
+            scan_id = state.scan_id(pool + int(row), int(group))
             if scan_id is not None:
-                self._scan_of_epoch[int(state.streams["epoch"][group])] = scan_id
+                self._scan_of_epoch[epoch] = scan_id
+                self._scan_of_epoch.pop(epoch - EPOCHS, None)
 
     def _provide(self) -> None:
         state = self._state
@@ -177,12 +184,11 @@ class Window:
             self._provided += 1
 
     def _oldest_needed(self, head: int) -> int:
-        """Return the oldest entry that is live, lent, or recent enough to know duplicates by."""
+        """Return the oldest entry that is live, or recent enough to know duplicates by."""
         state = self._state
         tail = state.get("tail")
         while tail < head - HISTORY:
-            slot = tail % ENTRIES
-            if state.entry_state[slot] == _LIVE or self.pool.is_lent(slot):
+            if state.entry_state[tail % ENTRIES] == _LIVE:
                 break
             tail += 1
         return tail
@@ -201,7 +207,7 @@ class Window:
                 back = state.entry_time[slot] < state.newest[state.entry_epoch[slot] % EPOCHS]
                 tentative = state.entry_belief[slot] == Belief.TENTATIVE
                 reason = Reason.LATE if tentative and back else Reason.BAD_TIME
-                state.counters[:, reason] += state.seen[slot]
+                state.counters[:, reason] += state.seen[slot] != 0
                 self.pool.lend(self._close(slot), users=0)
                 changed = True
         return changed
@@ -254,7 +260,7 @@ class Window:
         state.streams["ended"] = 0
 
     def _expired(self, slot: int, now_s: float) -> bool:
-        waited_s = now_s - self._first_s[slot]
+        waited_s = now_s - float(self._first_s[slot])
         if self._state.entry_belief[slot] == Belief.PROBATION:
             # The only one of its epoch so far: it is discarded when others have come instead.
             newest = self._state.newest[self._state.entry_epoch[slot] % EPOCHS]
@@ -287,7 +293,7 @@ class Window:
         idle_s = now_s - self._progress_s[slot]
         if self.is_over(epoch):
             return bool(idle_s > ENDED_GRACE_S)
-        missing = state.present[state.entry_block[slot]] == 0
+        missing = ~self._whole(slot)
         sequence = int(state.entry_sequence[slot])
         if (state.group_latest[missing] >= sequence + self._window).all():
             return True
@@ -315,7 +321,14 @@ class Window:
         full_fence()
         block = int(state.entry_block[slot])
         epoch = int(state.entry_epoch[slot])
-        present = state.present[block] != 0
+        present = self._whole(slot)
         found = (state.scan_id(block, int(g)) for g in np.flatnonzero(present))
         scan_id = next((s for s in found if s is not None), self._scan_of_epoch.get(epoch))
-        return Dump(slot, block, int(state.entry_time[slot]), epoch, present, scan_id)
+        begun = state.seen[slot] != 0
+        return Dump(block, int(state.entry_time[slot]), epoch, present, begun, scan_id)
+
+    def _whole(self, slot: int) -> NDArray[np.bool_]:
+        """Return which heaps of an entry came whole, from the sender that began them."""
+        state = self._state
+        present = state.present[state.entry_block[slot]] != 0
+        return np.asarray(present & (state.seen[slot] == 1), np.bool_)
