@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from receive.config import Config
+    from receive.icd.payload import Payload
     from receive.plan import Plan
     from receive.stream.dump import Dump
     from receive.stream.ledger import ScanLedger
@@ -242,12 +243,11 @@ class Receiver:
                     return False
             self._scans.begin(dump)
         for payload, has_data in self._scans.payloads(dump):
-            if self._enough_dumps():
-                self._window.pool.lend(dump, users=0)
-                return False
             if not has_data:
-                for consumer in self._consumers:
-                    consumer.offer_empty(payload)
+                self._offer_empty(payload)
+                if self._enough_dumps():
+                    self._window.pool.lend(dump, users=0)
+                    return False
                 continue
             self._window.pool.lend(dump, users=len(self._consumers) + 1)
             for consumer in self._consumers:
@@ -257,6 +257,10 @@ class Receiver:
             self._window.pool.give_back(dump)
         self._dumps = self._dumps_so_far()
         return not self._enough_dumps()
+
+    def _offer_empty(self, payload: Payload) -> None:
+        for consumer in self._consumers:
+            consumer.offer_empty(payload)
 
     def _enough_dumps(self) -> bool:
         return bool(self._max_dumps) and self._dumps_so_far() >= self._max_dumps
@@ -282,11 +286,11 @@ class Receiver:
         return ended and idle_s > self._dump_timeout_s
 
     def _end_scan(self) -> None:
-        for payload in self._scans.dropped_payloads():
-            if self._enough_dumps():
-                break
-            for consumer in self._consumers:
-                consumer.offer_empty(payload)
+        if not self._enough_dumps():
+            for payload in self._scans.dropped_payloads():
+                self._offer_empty(payload)
+                if self._enough_dumps():
+                    break
         ledger = self._scans.end()
         for line in ledger.lines():
             logger.info("Ended %s", line)

@@ -114,6 +114,22 @@ class Scans:
         self._last_ticks, self._last_index = dump.ticks, index
         yield self._payload(dump.ticks, index, dump), True
 
+    def dropped_payloads(self) -> Iterator[Payload]:
+        """Return payloads of the integrations that were dropped at the end of the scan.
+
+        All that is known of them is that they came and found no buffer.
+        """
+        ticks = self._state.get("dropped_until")
+        if self.current is None or self._epoch != self._state.get("epoch"):
+            return
+        if ticks <= self._last_ticks:
+            return
+        index = self._model.match(mjd_s_from_ticks(ticks))
+        for gap_ticks, gap_index in (*self._gap(ticks, index), (ticks, index)):
+            self.current.add_empty()
+            yield self._payload(gap_ticks, gap_index, None)
+        self._last_ticks, self._last_index = ticks, index
+
     def empty_payload(self, dump: Dump) -> Payload:
         """Return the payload of a dump as if nothing of it had come."""
         return self._payload(dump.ticks, self._model.match(mjd_s_from_ticks(dump.ticks)), None)
