@@ -147,7 +147,7 @@ class ConsumerThread:
             try:
                 if self.error is None:
                     await self._take(item)
-            except Exception as error:  # noqa: BLE001 -- a user's class may raise anything
+            except BaseException as error:  # noqa: BLE001 -- a user's class may even call sys.exit
                 self._fail(error)
             finally:
                 self._done(item)
@@ -155,7 +155,7 @@ class ConsumerThread:
             close = getattr(self._consumer, "close", None)
             if close is not None:
                 await close()
-        except Exception as error:  # noqa: BLE001 -- a user's class may raise anything
+        except BaseException as error:  # noqa: BLE001 -- a user's class may even call sys.exit
             self._fail(error)
 
     async def _take(self, item: _Item) -> None:
@@ -182,7 +182,7 @@ class ConsumerThread:
         if item.give_back is not None:
             item.give_back()
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         if self.error is not None:
             logger.error("Consumer %s failed again: %s", self.name, error)
             return
