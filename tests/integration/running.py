@@ -1,0 +1,116 @@
+"""A receiver at work in this process, on real sockets whose ports the system chose."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import struct
+import termios
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from receive.config import Config
+from receive.plan import Plan
+from receive.receiver import Outcome, Receiver
+from tests.integration.recorder import Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.integration.senders import Observation
+
+PATIENCE_S = 30.0
+DEFAULTS = {
+    "reception.bind_hostname": "127.0.0.1",
+    "reception.port_start": 0,
+    "reception.buffer_size": 4 << 20,
+    "reception.buffer_memory": 16 << 20,
+    "reception.consumer": "tests.integration.recorder.Recorder",
+}
+
+
+def wait_until(
+    condition: Callable[[], bool], what: str = "", timeout_s: float = PATIENCE_S
+) -> None:
+    """Wait for something that is only to be seen by looking again."""
+    deadline_s = time.monotonic() + timeout_s
+    looking = threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline_s, f"waited in vain: {what}"
+        looking.wait(0.002)
+
+
+class Running:
+    """A receiver in a thread of its own."""
+
+    def __init__(self, observation: Observation, folder: Path, options: dict[str, Any]) -> None:
+        given = {**DEFAULTS, "transmission.channels_per_stream": observation.per_stream}
+        self.config = Config.from_mapping({**given, **options})
+        self.plan = Plan.make(self.config, observation.model)
+        self.stop = threading.Event()
+        self.receiver = Receiver(self.config, self.plan, self.stop)
+        self._ready_file = folder / f"ready-{id(self)}.json"
+        self._outcome: Outcome | None = None
+        self._error: BaseException | None = None
+        made = len(Recorder.made)
+        self._thread = threading.Thread(target=self._run, name="receiver")
+        self._thread.start()
+        wait_until(lambda: self._ready_file.exists() or not self._thread.is_alive(), "ready")
+        self.recorders: list[Any] = Recorder.made[made:]
+        self.ports: list[int] = []
+        if self._ready_file.exists():
+            self.ports = json.loads(self._ready_file.read_text())["ports"]
+
+    def _run(self) -> None:
+        try:
+            self._outcome = self.receiver.run(self._ready_file)
+        except BaseException as error:  # noqa: BLE001 -- shown to the test
+            self._error = error
+
+    @property
+    def recorder(self) -> Any:
+        return self.recorders[0]
+
+    @property
+    def counters(self) -> Any:
+        """Refused heaps, (groups, reasons)."""
+        return self.receiver._state.counters
+
+    def refused(self, reason: int) -> int:
+        return int(self.counters[:, reason].sum())
+
+    @property
+    def packets(self) -> int:
+        return self.receiver._streams.packets()
+
+    def drain(self) -> None:
+        """Wait until the kernel holds no datagram for the receiver."""
+        for opened in self.receiver._streams._sockets:
+            wait_until(lambda opened=opened: not _waiting_bytes(opened), "drained")
+
+    def finish(self, timeout_s: float = PATIENCE_S) -> Outcome:
+        """Wait for its end."""
+        self._thread.join(timeout_s)
+        assert not self._thread.is_alive(), "the receiver did not end"
+        if self._error is not None:
+            raise self._error
+        assert self._outcome is not None
+        return self._outcome
+
+    def end(self) -> Outcome:
+        """Tell it to stop, as a signal does."""
+        self.stop.set()
+        return self.finish()
+
+    def abandon(self) -> None:
+        for made in self.recorders:
+            made.gate.set()
+        self.stop.set()
+        self._thread.join(PATIENCE_S)
+
+
+def _waiting_bytes(opened: Any) -> int:
+    answer = fcntl.ioctl(opened.fileno(), termios.FIONREAD, b"\0" * 4)
+    return int(struct.unpack("i", answer)[0])

@@ -1,0 +1,357 @@
+"""Senders that come late, die, start again, go back in time, or never end their streams."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from receive.errors import NothingReceivedError
+from tests.integration.running import wait_until
+from tests.integration.senders import MID, Observation, Sender
+from tests.integration.test_receive_streams import assert_same
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.integration.running import Running
+
+    Receive = Callable[..., Running]
+
+BOTH = pytest.mark.parametrize("transport", ["udp", "tcp"])
+
+
+def begin(sender: Sender, observation: Observation, indices: range, *, start: bool = True) -> None:
+    """Send on all streams, and no end."""
+    streams = range(len(observation.groups))
+    if start:
+        for stream in streams:
+            sender.send(stream, observation.start(stream))
+    for index in indices:
+        for stream in streams:
+            sender.send(stream, observation.low(index, stream))
+
+
+@BOTH
+def test_a_sender_that_never_ends_its_stream_ends_with_idle_timeout(
+    receive: Receive, transport: str
+) -> None:
+    observation = Observation(per_stream=4)
+    running = receive(observation, reception__transport=transport, reception__idle_timeout=0.4)
+    with Sender(running.ports, tcp=transport == "tcp") as sender:
+        begin(sender, observation, range(observation.times))
+        assert not running.finish().lost
+    assert_same(running.recorder.taken, observation)
+
+
+def test_a_sender_that_dies_within_a_heap_leaves_what_was_whole(receive: Receive) -> None:
+    observation = Observation(packet_payload=500)
+    running = receive(observation, reception__idle_timeout=0.4, reception__dump_timeout=0.1)
+    with Sender(running.ports) as sender:
+        begin(sender, observation, range(4))
+        sender.send(0, observation.low(4, 0)[:-1])
+    outcome = running.finish()
+    assert_same(running.recorder.taken[:4], observation, range(4))
+    assert running.recorder.taken[4].flags.all()
+    assert (outcome.scans[0].expected, outcome.scans[0].missing) == (5, 1)
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_killed_tcp_sender_ends_the_scan(receive: Receive, *, reset: bool) -> None:
+    """Whether its system closed the connections or reset them."""
+    observation = Observation(per_stream=4)
+    running = receive(observation, reception__transport="tcp")
+    sender = Sender(running.ports, tcp=True)
+    begin(sender, observation, range(6))
+    running.recorder.wait_for(6)
+    sender.close(reset=reset)
+    assert not running.finish().lost
+    assert_same(running.recorder.taken, observation, range(6))
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_tcp_sender_that_starts_again_begins_a_new_set(receive: Receive, *, reset: bool) -> None:
+    observation = Observation(per_stream=3)
+    running = receive(observation, reception__transport="tcp", reception__max_scans=2)
+    sender = Sender(running.ports, tcp=True)
+    begin(sender, observation, range(6))
+    running.recorder.wait_for(6)
+    sender.close(reset=reset)
+    again = Observation(per_stream=3, seed=2)
+    with Sender(running.ports, tcp=True) as sender:
+        begin(sender, again, range(again.times))
+        sender.end(again)
+        outcome = running.finish()
+    assert not outcome.lost
+    assert [scan.dumps for scan in outcome.scans] == [6, again.times]
+    assert_same(running.recorder.taken[:6], observation, range(6))
+    assert_same(running.recorder.taken[6:], again)
+
+
+@pytest.mark.parametrize("per_stream", [3, 8])
+@pytest.mark.parametrize("style", ["low", "mid"])
+def test_a_udp_sender_that_starts_again_with_the_same_times_begins_a_new_set(
+    receive: Receive, per_stream: int, style: str
+) -> None:
+    observation = Observation(per_stream=per_stream)
+    running = receive(observation, reception__max_scans=2)
+    with Sender(running.ports) as sender:
+        begin(sender, observation, range(6))
+        running.recorder.wait_for(6)
+    again = Observation(per_stream=per_stream, seed=2, first_heap_count=1000)
+    with Sender(running.ports) as sender:
+        begin(sender, again, range(again.times))
+        sender.end(again)
+        outcome = running.finish()
+    assert style
+    assert not outcome.lost
+    assert [scan.dumps for scan in outcome.scans] == [6, again.times]
+    assert_same(running.recorder.taken[:6], observation, range(6))
+    assert_same(running.recorder.taken[6:], again)
+
+
+def test_a_sender_that_starts_again_within_a_heap_does_not_mix_the_two(receive: Receive) -> None:
+    """The new sender counts its heaps as the old one did: their packets look alike."""
+    observation = Observation(packet_payload=200)
+    running = receive(observation, reception__max_scans=2)
+    with Sender(running.ports) as sender:
+        begin(sender, observation, range(4))
+        running.recorder.wait_for(4)
+        sender.send(0, observation.low(4, 0)[:3])
+        again = Observation(packet_payload=200, seed=2)
+        # A start heap is known from its repetition by its count.
+        again.start(0)
+        wait_until(lambda: running.receiver._state.get("head") == 5)
+        restart = Observation(first_heap_count=500).start(0)
+        sender.send(0, restart)
+        begin(sender, again, range(again.times), start=False)
+        sender.end(again)
+        outcome = running.finish()
+    taken = running.recorder.taken
+    assert_same(taken[:4], observation, range(4))
+    assert taken[4].ticks == observation.ticks(4)
+    assert taken[4].flags.all()
+    assert [scan.dumps for scan in outcome.scans] == [5, again.times]
+    # The one that spead2 took for the rest of the old heap is lost, and nothing else.
+    assert [scan.missing for scan in outcome.scans] == [1, 1]
+    kept = [index for index, came in enumerate(taken[5:]) if not came.flags.any()]
+    assert len(kept) == again.times - 1
+    assert_same([taken[5 + index] for index in kept], again, kept)
+
+
+@BOTH
+def test_a_new_scan_follows_on_the_same_streams(receive: Receive, transport: str) -> None:
+    """Low's style: each scan has a start and an end heap."""
+    first = Observation(per_stream=4, scan_id=11)
+    second = Observation(per_stream=4, scan_id=12, seed=2, first_unix_s=first.first_unix_s + 60)
+    second.first_heap_count = 100
+    second.__post_init__()
+    running = receive(first, reception__transport=transport, reception__max_scans=2)
+    with Sender(running.ports, tcp=transport == "tcp") as sender:
+        for observation in (first, second):
+            begin(sender, observation, range(observation.times))
+            sender.end(observation)
+        outcome = running.finish()
+    assert not outcome.lost
+    assert [scan.scan_id for scan in outcome.scans] == [11, 12]
+    assert_same(running.recorder.taken[:10], first)
+    assert_same(running.recorder.taken[10:], second)
+    assert [taken.scan_id for taken in running.recorder.taken] == [11] * 10 + [12] * 10
+
+
+@BOTH
+def test_a_new_scan_id_without_start_or_end_begins_a_new_set(
+    receive: Receive, transport: str
+) -> None:
+    """Mid's style: every heap says which scan it belongs to."""
+    observation = Observation(per_stream=4, dtype=MID)
+    running = receive(
+        observation,
+        reception__transport=transport,
+        reception__max_scans=2,
+        reception__telescope="mid",
+    )
+    with Sender(running.ports, tcp=transport == "tcp") as sender:
+        for index in range(observation.times):
+            for stream in range(2):
+                heap = observation.mid(index, stream, scan_id=11 if index < 4 else 12)
+                sender.send(stream, heap)
+        sender.end(observation)
+        outcome = running.finish()
+    assert not outcome.lost
+    assert [(scan.scan_id, scan.dumps) for scan in outcome.scans] == [(11, 4), (12, 6)]
+    assert_same(running.recorder.taken, observation)
+
+
+def test_more_scans_than_asked_for_are_left_alone(receive: Receive) -> None:
+    first, second = Observation(scan_id=1), Observation(scan_id=2, first_heap_count=100)
+    running = receive(first)
+    with Sender(running.ports) as sender:
+        sender.send(0, first.stream(0) + second.stream(0))
+        outcome = running.finish()
+    assert [scan.scan_id for scan in outcome.scans] == [1]
+    assert_same(running.recorder.taken, first)
+
+
+def test_a_time_that_jumps_back_begins_a_new_set(receive: Receive) -> None:
+    """No start heap says so: the times alone do."""
+    observation = Observation(times=60, per_stream=4)
+    running = receive(observation, reception__max_scans=2)
+    with Sender(running.ports) as sender:
+        begin(sender, observation, range(40, 60))
+        running.recorder.wait_for(20)
+        for index in range(10):
+            begin(sender, observation, range(index, index + 1), start=False)
+            running.recorder.wait_for(20 + index + 1)
+        sender.end(observation)
+        outcome = running.finish()
+    assert not outcome.lost
+    assert [scan.dumps for scan in outcome.scans] == [20, 10]
+    assert_same(running.recorder.taken, observation, [*range(40, 60), *range(10)])
+
+
+@pytest.mark.parametrize("lost", [[0], [0, 1]])
+def test_lost_start_heaps_lose_no_data(receive: Receive, lost: list[int]) -> None:
+    observation = Observation(per_stream=4)
+    running = receive(observation)
+    with Sender(running.ports) as sender:
+        for stream in range(2):
+            start = observation.start(stream)
+            if stream not in lost:
+                sender.send(stream, start)
+        begin(sender, observation, range(observation.times), start=False)
+        sender.end(observation)
+        outcome = running.finish()
+    assert not outcome.lost
+    assert_same(running.recorder.taken, observation)
+    assert outcome.scans[0].scan_id == (observation.scan_id if len(lost) < 2 else 0)
+
+
+def test_a_start_heap_lost_on_one_stream_of_a_second_run_loses_no_data(receive: Receive) -> None:
+    observation = Observation(per_stream=4)
+    running = receive(observation, reception__max_scans=2)
+    with Sender(running.ports) as sender:
+        begin(sender, observation, range(6))
+        running.recorder.wait_for(6)
+        again = Observation(per_stream=4, seed=2, first_heap_count=1000)
+        # What stream 1 sends tells the new run from late heaps only by what stream 0 has sent.
+        head = running.receiver._state.get("head")
+        sender.send(0, again.start(0) + again.low(0, 0))
+        wait_until(lambda: running.receiver._state.get("head") == head + 1)
+        sender.send(1, again.low(0, 1))
+        begin(sender, again, range(1, again.times), start=False)
+        sender.end(again)
+        outcome = running.finish()
+    assert not outcome.lost
+    assert [scan.dumps for scan in outcome.scans] == [6, again.times]
+    assert_same(running.recorder.taken[6:], again)
+
+
+@pytest.mark.parametrize("ended", [[], [0]])
+def test_lost_end_heaps_do_not_keep_a_receiver_waiting(receive: Receive, ended: list[int]) -> None:
+    observation = Observation(per_stream=4)
+    running = receive(
+        observation,
+        reception__dump_timeout=0.2,
+        reception__idle_timeout=0.4 if not ended else 0,
+    )
+    with Sender(running.ports) as sender:
+        begin(sender, observation, range(observation.times))
+        for stream in ended:
+            sender.send(stream, observation.end(stream))
+        assert not running.finish().lost
+    assert_same(running.recorder.taken, observation)
+
+
+def test_an_end_that_overtakes_the_last_heaps_cuts_nothing_off(receive: Receive) -> None:
+    observation = Observation(per_stream=4, packet_payload=300)
+    running = receive(observation)
+    with Sender(running.ports) as sender:
+        begin(sender, observation, range(observation.times - 1))
+        running.recorder.wait_for(observation.times - 1)
+        for stream in range(2):
+            last = observation.low(observation.times - 1, stream)
+            sender.send(stream, observation.end(stream))
+            wait_until(lambda stream=stream: bool(running.receiver._state.streams["ended"][stream]))
+            sender.send(stream, last)
+        assert not running.finish().lost
+    assert_same(running.recorder.taken, observation)
+
+
+def test_a_start_heap_that_comes_twice_or_late_begins_nothing_new(receive: Receive) -> None:
+    observation = Observation(per_stream=4)
+    running = receive(observation)
+    with Sender(running.ports) as sender:
+        starts = [observation.start(stream) for stream in range(2)]
+        # Stream 0: twice, with data between; stream 1: overtaken by the first heap of data.
+        sender.send(0, starts[0])
+        begin(sender, observation, range(1), start=False)
+        sender.send(0, starts[0])
+        sender.send(1, starts[1])
+        begin(sender, observation, range(1, observation.times), start=False)
+        sender.end(observation)
+        outcome = running.finish()
+    assert not outcome.lost
+    assert len(outcome.scans) == 1
+    assert_same(running.recorder.taken, observation)
+
+
+def test_the_stop_event_closes_everything(receive: Receive) -> None:
+    observation = Observation(per_stream=4, packet_payload=300)
+    running = receive(observation)
+    with Sender(running.ports) as sender:
+        begin(sender, observation, range(3))
+        running.recorder.wait_for(3)
+        sender.send(0, observation.low(3, 0))
+        wait_until(lambda: bool(running.receiver._state.present.sum() == 1 + 6))
+        outcome = running.end()
+    assert running.recorder.closed
+    assert [scan.dumps for scan in outcome.scans] == [4]
+    assert running.recorder.taken[3].present == (True, False)
+    assert len(running.recorder.ended) == 1
+
+
+@pytest.mark.parametrize("wanted", [1, 4])
+def test_max_dumps_is_exact(receive: Receive, wanted: int) -> None:
+    observation = Observation(times=40)
+    running = receive(observation, reception__max_dumps=wanted)
+    with Sender(running.ports) as sender:
+        sender.send(0, observation.stream(0))
+        outcome = running.finish()
+    assert_same(running.recorder.taken, observation, range(wanted))
+    assert outcome.scans[0].dumps == wanted
+
+
+def test_max_dumps_is_exact_where_integrations_are_missing(receive: Receive) -> None:
+    observation = Observation(times=40)
+    running = receive(observation, reception__max_dumps=5)
+    with Sender(running.ports) as sender:
+        begin(sender, observation, range(4))
+        begin(sender, observation, range(10, 20), start=False)
+        outcome = running.finish()
+    assert outcome.scans[0].dumps == 5
+    assert len(running.recorder.taken) == 5
+
+
+@BOTH
+def test_nothing_at_all_is_an_error_of_its_own(receive: Receive, transport: str) -> None:
+    running = receive(Observation(), reception__transport=transport, reception__idle_timeout=0.2)
+    with pytest.raises(NothingReceivedError, match="nothing arrived in") as caught:
+        running.finish()
+    assert caught.value.exit_code == 6
+    assert running.recorder.closed
+
+
+def test_integrations_of_which_nothing_came_are_filled_in(receive: Receive) -> None:
+    observation = Observation(times=20, per_stream=4)
+    running = receive(observation, reception__dump_timeout=0.2)
+    with Sender(running.ports) as sender:
+        begin(sender, observation, range(5))
+        begin(sender, observation, range(9, 20), start=False)
+        sender.end(observation)
+        outcome = running.finish()
+    taken = running.recorder.taken
+    assert [t.ticks for t in taken] == [observation.ticks(index) for index in range(20)]
+    assert [index for index, t in enumerate(taken) if t.flags.any()] == [5, 6, 7, 8]
+    (ledger,) = outcome.scans
+    assert (ledger.expected, ledger.missing, ledger.empty_dumps) == (40, 8, 4)
