@@ -149,15 +149,29 @@ class Sender:
         """
         summary = Summary(self._plan.streams)
         try:
-            await transmitter.open()
-            stop.abandons(transmitter)
-            await self._send(transmitter, stop, progress, summary)
+            if await _open(transmitter, stop):
+                stop.abandons(transmitter)
+                self._announce(transmitter)
+                await self._send(transmitter, stop, progress, summary)
         except AbandonedError:
             logger.warning("The dump on the wire did not end in time: it is left unfinished")
         finally:
             transmitter.close()
         summary.signum = stop.signum
         return summary
+
+    def _announce(self, transmitter: Transmitter) -> None:
+        plan = self._plan
+        others = f" and {plan.streams - 1} others" if plan.streams > 1 else ""
+        logger.info(
+            "Sending %s to %s%s: %d dumps of %s in %d streams",
+            self._reader.path,
+            transmitter.targets[0],
+            others,
+            plan.schedule.dumps,
+            format_bytes(plan.layout.payload_bytes),
+            plan.streams,
+        )
 
     async def _send(
         self, transmitter: Transmitter, stop: StopRequest, progress: Progress, summary: Summary
@@ -230,6 +244,20 @@ class Sender:
                 "integration to each side and was clipped",
                 self._reader.path,
             )
+
+
+async def _open(transmitter: Transmitter, stop: StopRequest) -> bool:
+    """Open a transmitter, which may take a while; return False if told to stop before it is."""
+    opening = asyncio.ensure_future(transmitter.open())
+    stopping = asyncio.ensure_future(stop.event.wait())
+    await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not opening.done():
+        opening.cancel()
+        await asyncio.wait({opening})
+        return False
+    opening.result()
+    return True
 
 
 class _Clock:

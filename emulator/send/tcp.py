@@ -39,10 +39,9 @@ class TcpTransmitter(Transmitter):
     """One lane for each connection."""
 
     connect_patience_s = CONNECT_PATIENCE_S
+    _told_waiting = False
 
     async def _make_lanes(self) -> list[Lane]:
-        self._sockets: list[socket.socket] = []
-        self._told_waiting = False
         _allow_descriptors(2 * len(self.targets) + _SPARE_DESCRIPTORS)
         try:
             async with asyncio.timeout(self.connect_patience_s) as limit:
@@ -58,11 +57,6 @@ class TcpTransmitter(Transmitter):
                 f"answers there"
             ) from None
         return [self._lane(index, opened) for index, opened in enumerate(self._sockets)]
-
-    def _close_sockets(self) -> None:
-        for opened in self._sockets:
-            self._loop.remove_reader(opened)
-            opened.close()
 
     def _names(self) -> str:
         others = len(self.targets) - 1

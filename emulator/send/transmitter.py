@@ -21,6 +21,7 @@ import spead2.send.asyncio
 from receive.errors import NetworkError
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Sequence
 
     from emulator.send.addresses import Target
@@ -100,6 +101,7 @@ class Transmitter(ABC):
         self.settings = settings
         self._weights = list(weights)
         self._lanes: list[Lane] = []
+        self._sockets: list[socket.socket] = []
         self._pool = spead2.ThreadPool(settings.threads)
         self._loop = asyncio.get_running_loop()
         self.ending = False
@@ -118,11 +120,7 @@ class Transmitter(ABC):
 
     @abstractmethod
     async def _make_lanes(self) -> list[Lane]:
-        """Open the lanes."""
-
-    @abstractmethod
-    def _close_sockets(self) -> None:
-        """Close what `_make_lanes` opened, when spead2 is done with it."""
+        """Open the lanes, and `_sockets` for them, which are closed together."""
 
     def batch(self, heaps: Sequence[spead2.send.Heap]) -> Batch:
         """Prepare to send one heap for each stream; may be sent any number of times."""
@@ -221,7 +219,9 @@ class Transmitter(ABC):
         else:
             self._broken.cancel()
         self._lanes = []
-        self._close_sockets()
+        for opened in self._sockets:
+            self._loop.remove_reader(opened)
+            opened.close()
 
     def _config(self, streams: range) -> spead2.send.StreamConfig:
         """Return the configuration of a lane that carries these streams."""

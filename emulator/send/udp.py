@@ -23,16 +23,11 @@ class UdpTransmitter(Transmitter):
     end_rounds = 3
 
     async def _make_lanes(self) -> list[Lane]:
-        self._sockets: list[socket.socket] = []
         for target in {t.address: t for t in self.targets}.values():
             self._check_route(target)
         lanes = min(self.settings.threads, len(self.targets))
         borders = [len(self.targets) * lane // lanes for lane in range(lanes + 1)]
         return [self._lane(range(first, last)) for first, last in itertools.pairwise(borders)]
-
-    def _close_sockets(self) -> None:
-        for opened in self._sockets:
-            opened.close()
 
     def _lane(self, streams: range) -> Lane:
         opened = self._open(self.targets[streams[0]])

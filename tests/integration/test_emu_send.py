@@ -24,6 +24,8 @@ from casacore.tables import table
 from emulator.send import tcp
 from emulator.send.app import main
 from receive import cli
+from receive.errors import InputError
+from receive.measurement_set.reader import SetReader
 from tests.unit.measurement_set.made_by_casacore import WIDTH_HZ, make_set, subtable
 
 if TYPE_CHECKING:
@@ -547,6 +549,42 @@ def test_second_signal_does_not_wait_for_a_receiver_that_is_stuck(tmp_path: Path
             accepted.close()
     assert sender.returncode == 143
     assert "left unfinished" in err
+
+
+def test_a_signal_ends_the_wait_for_a_receiver(small: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as bound:
+        bound.bind(("127.0.0.1", 0))
+        target = option(
+            transmission__transport="tcp", transmission__target_port_start=bound.getsockname()[1]
+        )
+        command = [*COMMAND, *target, str(small)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as sender:
+            assert sender.stderr is not None
+            assert "trying again" in sender.stderr.readline()
+            sender.send_signal(signal.SIGTERM)
+            sender.communicate(timeout=8)
+    assert sender.returncode == 143
+
+
+def test_set_that_cannot_be_read_to_the_end_ends_its_streams(
+    small: Path,
+    stack: ExitStack,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    read = SetReader.integration
+
+    def fail_at_the_third(self: SetReader, index: int, *args: Any, **kwargs: Any) -> Any:
+        if index == 2:
+            raise InputError("the disk is gone")
+        return read(self, index, *args, **kwargs)
+
+    monkeypatch.setattr(SetReader, "integration", fail_at_the_third)
+    there = receiver(stack, 2)
+    arguments = option(transmission__channels_per_stream=4)
+    assert send(small, "-o", FAST, *there.options, *arguments) == 3
+    assert [len(stream.dumps) for stream in there.collect()] == [2, 2]
+    assert capsys.readouterr().err.splitlines()[-1] == "emu-send: error: the disk is gone"
 
 
 @pytest.mark.parametrize(
