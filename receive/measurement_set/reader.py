@@ -345,9 +345,11 @@ class SetReader:
             if rows.first is not None:
                 _copy_cells(self._table, name, out, rows.first, channels)
                 return
-            selection = self._table.selectrows(rows.numbers)
             cells = np.empty((len(rows.numbers), *out.shape[1:]), out.dtype)
-            _copy_cells(selection, name, cells, 0, channels)
+            if rows.consecutive:
+                _copy_cells(self._table, name, cells, int(rows.numbers[0]), channels)
+            else:
+                _copy_cells(self._table.selectrows(rows.numbers), name, cells, 0, channels)
             out[rows.slots] = cells
             out[~rows.present] = fill
         except RuntimeError as error:
@@ -367,6 +369,11 @@ class _Rows:
     numbers: NDArray[np.int64]
     slots: NDArray[np.intp]
     present: NDArray[np.bool_]
+
+    @property
+    def consecutive(self) -> bool:
+        """Whether the rows follow each other; casacore then need not look for each of them."""
+        return bool(self.numbers[-1] - self.numbers[0] == len(self.numbers) - 1)
 
     @classmethod
     def of(cls, row_map: RowMap, index: int) -> _Rows:
