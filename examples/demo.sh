@@ -7,8 +7,8 @@ cd "$demo"
 
 step() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
-step "1. Simulate: 32 dishes of MeerKAT look at three sources for two minutes"
-emu-simulate --array meerkat --num-antennas 32 --integrations 120 --interval 1 --channels 64 \
+step "1. Simulate: 32 dishes of MeerKAT look at three sources for two hours"
+emu-simulate --array meerkat --num-antennas 32 --integrations 120 --interval 60 --channels 64 \
     --noise 0.5 --flag-fraction 0.05 --weights random --autocorrelations --overwrite sim.ms
 
 step "2. Receive: four UDP streams, straight into a Measurement Set"
@@ -21,7 +21,7 @@ reception:
   overwrite: true
 transmission:
   channels_per_stream: 16
-  time_interval: 0.1                  # ten times as fast as real time
+  time_interval: 0.1                  # six hundred times as fast as real time
 CONFIG
 rm -f ready.json
 emu-recv -c config.yaml --ready-file ready.json --summary-file summary.json &

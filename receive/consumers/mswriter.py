@@ -60,6 +60,7 @@ class MeasurementSetConsumer:
         if self._writer is None:
             self._writer = self._create(payload)
         self._writer.write(payload)
+        logger.debug("%s: integration %d closed", self._path.name, self._writer.dumps_closed)
 
     def _create(self, payload: Payload) -> SetWriter:
         self._scans += 1
