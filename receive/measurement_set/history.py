@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from casacore import tables
 
+from receive.measurement_set.live import make_sure_of_space
 from receive.measurement_set.subtable_copy import copy_folder
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 APPLICATION = "vis-receive"
+
+APPEND_BYTES = 256 << 10
+"""What casacore takes at most to append rows, beside their text."""
 
 _MJD_S_OF_UNIX_EPOCH = 40587 * 86400.0
 
@@ -71,6 +75,8 @@ def swap_in_lines(folder: Path, work: Path, lines: Sequence[str]) -> None:
     if fresh.exists():
         shutil.rmtree(fresh)
     copy_folder(folder / "HISTORY", fresh)
+    text_bytes = sum(len(line.encode()) for line in lines)
+    make_sure_of_space(work, APPEND_BYTES + 2 * text_bytes)
     append_lines(fresh, lines)
     exchange(fresh, folder / "HISTORY", work / "HISTORY.old")
 

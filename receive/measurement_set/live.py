@@ -12,7 +12,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tempfile
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from receive.errors import OutputError
@@ -20,8 +22,6 @@ from receive.measurement_set import lock
 from receive.measurement_set.headers import MAX_ROWS, TiledHeader
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from receive.measurement_set.layout import SetLayout
@@ -33,7 +33,7 @@ PROGRESS = "progress"
 BALLAST = "ballast"
 
 BALLAST_BYTES = 512 << 10
-"""Space kept for the last lines of HISTORY, should the disk fill up."""
+"""Space kept for the last lines of HISTORY, beside a copy of it, should the disk fill up."""
 
 AHEAD_BYTES = 1 << 30
 """Files are made longer by about this much at a time; the space is taken when it is written."""
@@ -63,6 +63,33 @@ def write_all(descriptor: int, buffer: Any, offset: int) -> None:
         offset += done
 
 
+def folder_bytes(folder: Path) -> int:
+    """Return the size of all files in a folder."""
+    return sum(entry.stat().st_size for entry in folder.rglob("*") if entry.is_file())
+
+
+def make_sure_of_space(folder: Path, size_bytes: int) -> None:
+    """Take so much space in a folder and give it back.
+
+    casacore ends the whole process when it closes a table on a full disk, so nothing is left to
+    it before this succeeded.
+
+    Raises
+    ------
+    OSError
+        If there is not as much.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=".space-", dir=folder)
+    try:
+        # Without a name it is gone with this process, however that ends.
+        Path(name).unlink()
+        block = bytes(1 << 20)
+        for offset in range(0, size_bytes, len(block)):
+            write_all(descriptor, block[: size_bytes - offset], offset)
+    finally:
+        os.close(descriptor)
+
+
 class GrowingFiles:
     """The files of a set that grows: tiles, headers, and what ms-recover would need.
 
@@ -87,7 +114,7 @@ class GrowingFiles:
         work = folder / WORK
         work.mkdir()
         (work / LAYOUT).write_text(layout.to_json())
-        (work / BALLAST).write_bytes(bytes(BALLAST_BYTES))
+        (work / BALLAST).write_bytes(bytes(BALLAST_BYTES + folder_bytes(folder / "HISTORY")))
         try:
             self._descriptors["lock"] = lock.take(work)
             self._progress = self._open(work / PROGRESS)

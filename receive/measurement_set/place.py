@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -95,4 +96,7 @@ def _refuse_unwritable(path: Path) -> None:
         probe.mkdir()
         probe.rmdir()
     except OSError as error:
+        if error.errno == errno.ENOENT:
+            # What file systems like /proc say.
+            raise OutputError(f"{path} cannot be made there: choose another place") from error
         raise output_error(error, path) from error

@@ -108,7 +108,7 @@ def _recover_locked(path: Path) -> Recovery:
     line = f"ms-recover closed this set after its writer was killed: {dumps} integrations"
     try:
         casacore_thread.run(swap_in_lines, path, work, [line])
-    except RuntimeError as error:
+    except (OSError, RuntimeError) as error:
         # The data are what matters; the log may be what the disk has no room for.
         log.warning("HISTORY of %s does not tell of this (%s)", path, error)
     remove_work(path)

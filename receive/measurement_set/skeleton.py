@@ -20,6 +20,7 @@ from receive.measurement_set.headers import (
 )
 from receive.measurement_set.history import append_lines
 from receive.measurement_set.layout import SetLayout
+from receive.measurement_set.live import folder_bytes, make_sure_of_space
 from receive.measurement_set.subtable_copy import (
     copy_subtables,
     cut_to_channels,
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MS_VERSION = np.float32(2.0)
+
+EMPTY_SET_BYTES = 2 << 20
+"""Main table, subtables that have to be made, and what is kept for closing."""
 
 _SCAN_NUMBERS = 2**31
 
@@ -126,6 +130,7 @@ def build_skeleton(
     """
     template = open_template(template_path)
     with template:
+        make_sure_of_space(folder.parent, _needed_bytes(template_path, history))
         columns = plan_columns(
             model.num_pols,
             model.num_channels,
@@ -153,6 +158,13 @@ def build_skeleton(
     cut_to_channels(folder, model.data_desc_id, start, count)
     append_lines(folder / "HISTORY", history)
     return _learn_layout(folder, columns, model.num_baselines)
+
+
+def _needed_bytes(template_path: Path, history: Sequence[str]) -> int:
+    """Return what the subtables take, and a table of two rows."""
+    subtables = sum(folder_bytes(entry) for entry in template_path.iterdir() if entry.is_dir())
+    # Cutting them to channels makes a copy, and lines of HISTORY lie there twice at most.
+    return 2 * subtables + 2 * sum(map(len, history)) + EMPTY_SET_BYTES
 
 
 def open_template(path: Path) -> Any:

@@ -176,14 +176,22 @@ class SetWriter:
         OutputError
             If it cannot be written; it then does not count, and the next one takes its place.
         """
+        model = self._model
+        given = (payload.channel_count, payload.baseline_count)
+        if given != (model.num_channels, model.num_baselines):
+            # The kernels read by address, and would read beyond the records.
+            raise ValueError(
+                f"payload of {given[0]} channels and {given[1]} baselines, "
+                f"{model.num_channels} and {model.num_baselines} were expected"
+            )
         time_mjd_s = payload.mjd_time
         interval_s, exposure_s = self._durations(payload.model_index, time_mjd_s)
-        channels = Channels(payload.parts, self._model.num_channels)
+        channels = Channels(payload.parts, model.num_channels)
         self._judge_fd(channels)
         uvw = (
-            self._model.compute_uvw(time_mjd_s)
+            model.compute_uvw(time_mjd_s)
             if payload.model_index is None
-            else self._model.uvw(payload.model_index)
+            else model.uvw(payload.model_index)
         )
         dump = self._begin()
         try:

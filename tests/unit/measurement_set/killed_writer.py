@@ -1,4 +1,4 @@
-"""A process that makes writers to be killed: ``python -m tests.unit.measurement_set.killed_writer``.
+"""A process that makes writers to be killed.
 
 It reads a job a line from stdin (JSON) and forks a writer for it, so that the imports are paid
 for once.  A writer says ``pid N``, then ``closed K`` for each integration that is reported closed,
@@ -11,13 +11,16 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from receive.icd.payload import Payload
 from receive.icd.times import count_fraction_from_mjd_s
 from receive.measurement_set.kernels import compile_kernels
 from receive.measurement_set.writer import SetWriter
-from receive.model.telescope import TelescopeModel
 from tests.unit.measurement_set.writing import INTERVAL_S, START_MJD_S, make_model, make_payload
+
+if TYPE_CHECKING:
+    from receive.model.telescope import TelescopeModel
 
 DIFFERENT_PAYLOADS = 3
 

@@ -160,7 +160,9 @@ def test_senders_that_never_fill_fd_in(tmp_path: Path, caplog: pytest.LogCapture
     ]
 
 
-@pytest.mark.parametrize(("fd_zero", "flagged"), [("auto", True), ("flag", True), ("ignore", False)])
+@pytest.mark.parametrize(
+    ("fd_zero", "flagged"), [("auto", True), ("flag", True), ("ignore", False)]
+)
 def test_heaps_of_flags_only_from_a_sender_that_fills_fd_in(
     tmp_path: Path, fd_zero: str, flagged: bool
 ) -> None:

@@ -99,6 +99,17 @@ def kill_at_random(
     return reported, done
 
 
+def opens(path: Path) -> bool:
+    """Say whether a set opens as it is: not if its writer was killed between two headers."""
+    try:
+        tables.table(str(path), ack=False).close()
+    except RuntimeError as error:
+        if "mismatch in #row" in str(error):
+            return False
+        raise
+    return True
+
+
 def assert_dumps(path: Path, model: TelescopeModel, expected: list[Rows], least: int) -> int:
     """Assert that a set holds at least so many integrations, each one right; return how many."""
     data, flag, weights, stamps = columns(path, "DATA", "FLAG", "WEIGHT_SPECTRUM", "TIME")
@@ -135,11 +146,8 @@ def test_kill_at_any_moment_loses_nothing_that_was_closed(tmp_path: Path, kind: 
             if not path.exists():
                 assert reported == 0
                 continue
-            try:
+            if opens(path):
                 assert_dumps(path, model, expected, reported)
-            except RuntimeError as error:
-                # Killed between two headers.
-                assert "mismatch" in str(error) or "does not exist" in str(error)
             result = recover(path)
             assert not (done and result.needed)
             assert assert_dumps(path, model, expected, reported) <= reported + 1
@@ -265,9 +273,7 @@ def test_an_unknown_layout_is_refused(killed: Path) -> None:
         recover(killed)
 
 
-def test_what_is_not_a_measurement_set(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_not_a_measurement_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("text")
     (tmp_path / "folder").mkdir()
     assert main([str(tmp_path / name) for name in ("nothing", "file", "folder")]) == 3
