@@ -121,6 +121,8 @@ def _summary_lines(outcome: Outcome) -> list[str]:
         for name, count in outcome.dropped.items()
         if count
     ]
+    if outcome.after_end:
+        lines.append(f"{outcome.after_end} integrations came after their scan had been closed")
     lines += [str(error) for error in outcome.errors]
     dumps = sum(scan.dumps for scan in outcome.scans)
     lines.append(

@@ -57,17 +57,21 @@ class Outcome:
         What consumers failed with.
     dropped
         By consumer, dumps for which it had no room.
+    after_end
+        Dumps of a scan that came when it had been closed.
     """
 
     scans: list[ScanLedger] = field(default_factory=list)
     seconds: float = 0.0
     errors: list[VisReceiveError] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
+    after_end: int = 0
 
     @property
     def lost(self) -> bool:
-        """Whether any heap is missing or any dump was dropped."""
-        return any(scan.missing for scan in self.scans) or any(self.dropped.values())
+        """Whether any heap is missing, or any dump was dropped or came after its scan's end."""
+        missing = any(scan.missing for scan in self.scans)
+        return missing or any(self.dropped.values()) or self.after_end > 0
 
 
 class Receiver:
@@ -101,6 +105,7 @@ class Receiver:
         self._first_s = 0.0
         self._last_s = 0.0
         self._dumps = 0
+        self._after_end = 0
         self._started_s = 0.0
         self._moved_s = 0.0
         self._packets = 0
@@ -233,6 +238,7 @@ class Receiver:
     def _take(self, dump: Dump) -> bool:
         """Pass a dump on; False when it belongs to nothing that was asked for any more."""
         if self._enough_scans() or self._enough_dumps():
+            self._after_end += dump.epoch == self._scans.epoch and not self._enough_dumps()
             self._window.pool.lend(dump, users=0)
             return False
         if self._scans.begins_new(dump):
@@ -340,6 +346,7 @@ class Receiver:
             seconds=max(0.0, self._last_s - self._first_s),
             errors=[c.error for c in self._consumers if c.error is not None],
             dropped={c.name: c.dropped for c in self._consumers},
+            after_end=self._after_end,
         )
 
 
@@ -350,6 +357,7 @@ def _shared_state(config: Config, plan: Plan) -> SharedState:
         plan.pool,
         model_time=ticks_from_mjd_s(model.times_mjd_s),
         model_tolerance=(model.intervals_s * MATCH_INTERVALS * 2**32).astype("int64"),
+        interval_ticks=round(plan.interval_s * 2**32),
         span_ticks=round(max(plan.pool.window, 2) * plan.interval_s * 2**32),
         first_channel_id=plan.layout.first_channel + config["transmission.channel_id_offset"],
         reject_unknown=config["reception.unknown_times"] == "reject",
@@ -382,6 +390,7 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         "lost": outcome.lost,
         "seconds": outcome.seconds,
         "payload_bytes": sum(scan.payload_bytes for scan in outcome.scans),
+        "integrations_after_end": outcome.after_end,
         "consumers": {
             "dropped": outcome.dropped,
             "errors": [str(error) for error in outcome.errors],
