@@ -14,15 +14,16 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from receive.icd.records import VIS_SLOT_COUNT
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-ROW_BLOCK = 32
+ROW_BLOCK = 16
 """Rows that are turned at a time.
 
-A block of 64 channels x 4 polarisations x 32 rows is 64 KiB of output, which stays in the cache
-while each channel adds its 32 bytes to every row of it."""
-
+A block of 64 channels x 4 polarisations x 16 rows is 32 KiB of output, which stays in the cache
+while each channel adds its 32 bytes to every row of it.  (8 and 32 rows were 20 % slower.)"""
 
 BYTE_BITS = 8
 
@@ -65,7 +66,7 @@ def fd_state(address: int, channels: int, stride: int, baselines: int, form: NDA
     for channel in range(channels):
         record = address + channel * stride
         for _ in range(baselines):
-            for slot in range(4):
+            for slot in range(VIS_SLOT_COUNT):
                 value = _load_value(np.uint64(record + form[3] + 8 * slot))
                 # Without the signs: -0 is 0.
                 if value & np.uint64(0x7FFFFFFF7FFFFFFF) != 0:
@@ -110,9 +111,18 @@ def _turn_block(
     """Turn the records of a block from the address `record` on; `at` is where values go."""
     pols = slots.size
     with_weight = weight.size > 0
+    # Spelt out, the usual case takes two thirds of the time.
+    all_slots = pols == VIS_SLOT_COUNT and slots[0] < slots[1] < slots[2] < slots[3]
     for row in range(rows):
-        for pol in range(pols):
-            data[at + pol] = _load_value(np.uint64(record + form[3] + 8 * slots[pol]))
+        if all_slots:
+            values = np.uint64(record + form[3])
+            data[at] = _load_value(values)
+            data[at + 1] = _load_value(values + np.uint64(8))
+            data[at + 2] = _load_value(values + np.uint64(16))
+            data[at + 3] = _load_value(values + np.uint64(24))
+        else:
+            for pol in range(pols):
+                data[at + pol] = _load_value(np.uint64(record + form[3] + 8 * slots[pol]))
         fd = _load_byte(np.uint64(record + form[1]))
         value = np.float32(0.0)
         flags[row] = fd == 0 and believe
@@ -124,8 +134,14 @@ def _turn_block(
             sums[2, row] += value
             sums[3, row] += 1.0
         if with_weight:
-            for pol in range(pols):
-                weight[at + pol] = value
+            if all_slots:
+                weight[at] = value
+                weight[at + 1] = value
+                weight[at + 2] = value
+                weight[at + 3] = value
+            else:
+                for pol in range(pols):
+                    weight[at + pol] = value
         record += form[0]
         at += step
 
