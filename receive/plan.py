@@ -70,8 +70,10 @@ class Plan:
                 f"{model.num_channels} channels"
             )
         per_stream = _channels_per_stream(config, count)
-        on_border = start % per_stream == 0 and (
-            count % per_stream == 0 or start + count == model.num_channels
+        # With all channels in one stream there are no borders within the model.
+        on_border = not config["transmission.channels_per_stream"] or (
+            start % per_stream == 0
+            and (count % per_stream == 0 or start + count == model.num_channels)
         )
         if not on_border:
             raise ConfigError(
