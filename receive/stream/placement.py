@@ -3,6 +3,9 @@
 It runs in a network thread, without the GIL, once for a heap and on the packet of it that arrived
 first.  It decides from the items in that packet alone; whatever it refuses is counted under a
 reason (`state.Reason`).  The copying is spead2's.
+
+Only `place` is kept compiled on disk, helpers within it: its signature holds a digest of what it
+was compiled for (`state.compiled_for`), or a change of `state` would leave a stale copy in use.
 """
 
 from __future__ import annotations
@@ -77,7 +80,7 @@ _stream_type = numba.from_dtype(STREAM_DTYPE)
 _usleep = types.ExternalFunction("usleep", types.int32(types.uint32))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def swap32(value):
     """Return the little-endian u4 that lies in the low bytes of an immediate value."""
     return (
@@ -85,13 +88,13 @@ def swap32(value):
     ) & 0xFFFFFFFF
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def swap16(value):
     """Return the little-endian u2 that lies in the low bytes of an immediate value."""
     return ((value & 0xFF) << 8) | ((value >> 8) & 0xFF)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def addressed_item(packet, at):
     """Return (id, address) of the item pointer at a byte of the packet, (-1, -1) if immediate."""
     if packet[at] & 0x80:
@@ -103,7 +106,7 @@ def addressed_item(packet, at):
     return item, address
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def addresses(packet):
     """Return (data address, end of the data or -1, scan_id address), -1 for what is absent.
 
@@ -127,13 +130,13 @@ def addresses(packet):
     return data_address, data_end, scan_address
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def scan_at(base, address, length):
     """Return where in the pool a heap's scan id will lie, -1 if it has none or none that fits."""
     return base + address if 0 <= address <= length - _SCAN_ID_BYTES else np.int64(-1)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def in_model(model_time, tolerance, ticks):
     """Return whether a timestamp belongs to one of the model's integrations."""
     after = np.searchsorted(model_time, ticks)
@@ -142,7 +145,7 @@ def in_model(model_time, tolerance, ticks):
     return after > 0 and np.int64(ticks - model_time[after - 1]) <= tolerance[after - 1]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def find(state, time, epochs, begin, end, ticks, epoch):
     """Return the slot of the newest entry for (ticks, epoch) among [begin, end), or -1."""
     n = end - 1
@@ -156,7 +159,7 @@ def find(state, time, epochs, begin, end, ticks, epoch):
     return -1
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def find_or_claim(shared, state, time, epochs, beliefs, searched, ticks, epoch, belief):
     """Return the slot for (ticks, epoch), claiming the next entry; -1 where none is open.
 
@@ -186,7 +189,7 @@ def find_or_claim(shared, state, time, epochs, beliefs, searched, ticks, epoch, 
             return slot
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def is_repeated_start(shared, stream, heap_count):
     """Return whether a start heap is one that the network repeated, or delayed behind data."""
     if stream[0].reconnected or stream[0].ended:
@@ -196,9 +199,9 @@ def is_repeated_start(shared, stream, heap_count):
     return stream[0].starts == 0 or stream[0].start_count == heap_count
 
 
-@njit(nogil=True, cache=True)
-def enter_epoch(shared, stream, state, block, seen, present, owner):
-    """Move a stream to the newest epoch.
+@njit(nogil=True)
+def enter_epoch(shared, stream, epoch, state, block, seen, present, owner):
+    """Move a stream to an epoch.
 
     A heap that is not whole by now is abandoned: a new sender may count its heaps as the old one
     did, and spead2 would complete the old heap with packets of the new one.
@@ -214,7 +217,7 @@ def enter_epoch(shared, stream, state, block, seen, present, owner):
                 and not present[block[slot], group]
             ):
                 seen[slot, group] = ABANDONED
-    stream[0].epoch = shared[0].epoch
+    stream[0].epoch = epoch
     stream[0].ended = 0
     stream[0].starts = 0
     stream[0].data_in_epoch = 0
@@ -258,14 +261,16 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
     if stream[0].reconnected or items[CONTROL] == _START:
         began = stream[0].data_in_epoch > 0
         if not (began and is_repeated_start(shared, stream, items[HEAP_COUNT])):
-            # The sender began again: the first stream to notice opens a new epoch for all.
-            if began and stream[0].epoch == shared[0].epoch:
-                newest[(stream[0].epoch + 1) % EPOCHS] = 0
-                horizon[(stream[0].epoch + 1) % EPOCHS] = 0
+            # Each stream counts its own starts, however far others have come in the meantime.
+            epoch = stream[0].epoch + began
+            if epoch > shared[0].epoch:
+                # The first stream to notice opens the new epoch for all.
+                newest[epoch % EPOCHS] = 0
+                horizon[epoch % EPOCHS] = 0
                 shared[0].dropped_until = 0
                 fence()
-                shared[0].epoch = stream[0].epoch + 1
-            enter_epoch(shared, stream, state, blocks, seen, present, owner)
+                shared[0].epoch = epoch
+            enter_epoch(shared, stream, epoch, state, blocks, seen, present, owner)
         stream[0].reconnected = 0
     if items[HARDWARE] >= 0:
         stream[0].hardware_id = swap32(items[HARDWARE])
@@ -341,8 +346,8 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
         if other >= 0 or (
             slot < 0 and there > 0 and abs(np.int64(ticks - there)) <= shared[0].span_ticks
         ):
-            enter_epoch(shared, stream, state, blocks, seen, present, owner)
-            epoch = stream[0].epoch
+            epoch = shared[0].epoch
+            enter_epoch(shared, stream, epoch, state, blocks, seen, present, owner)
             slot = other
     while slot < 0:
         reference = newest[epoch % EPOCHS]

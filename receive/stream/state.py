@@ -13,12 +13,13 @@ the head cannot miss that another thread has just claimed one for the same times
 
 from __future__ import annotations
 
+import hashlib
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from receive.stream.layout import CONTROL_BYTES, PoolSize, StreamLayout
+from receive.stream.layout import CONTROL_BYTES, HEAD_ROOM_BYTES, PoolSize, StreamLayout
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -135,6 +136,7 @@ SHARED_DTYPE = np.dtype(
         ("first_channel_id", np.int64),
         ("slot_bytes", np.int64),
         ("dump_bytes", np.int64),
+        ("interval_ticks", np.int64),
         ("span_ticks", np.int64),
         ("dropped_until", np.uint64),
         ("now_ms", np.int64),
@@ -145,8 +147,26 @@ SHARED_DTYPE = np.dtype(
     align=True,
 )
 
+
+def compiled_for() -> str:
+    """Return a digest of all that code compiled for this module takes from it as constants."""
+    constants = (
+        [(name, str(dtype), offset) for name, (dtype, offset) in _fields(SHARED_DTYPE)],
+        (ENTRIES, EPOCHS, MAX_TENTATIVE, REPEATED_START_MS, ABANDONED),
+        [[(member.name, member.value) for member in kind] for kind in (EntryState, Belief, Reason)],
+        (CONTROL_BYTES, HEAD_ROOM_BYTES),
+    )
+    return hashlib.sha256(repr(constants).encode()).hexdigest()[:16]
+
+
+def _fields(dtype: np.dtype[Any]) -> list[tuple[str, Any]]:
+    return [(name, dtype.fields[name][:2]) for name in dtype.names or () if dtype.fields]
+
+
 STREAM_DTYPE = np.dtype(
     [
+        # Never used: it makes the compiled function's type depend on what it was compiled for.
+        (f"for_{compiled_for()}", np.int8),
         ("shared", np.intp),
         ("index", np.int64),
         ("epoch", np.int64),
@@ -179,6 +199,8 @@ class SharedState:
     model_time, model_tolerance
         Times of the model's integrations in ticks of 2^-32 s (sorted), and how far from each a
         timestamp may be and still belong to it, in ticks.
+    interval_ticks
+        The usual integration.
     span_ticks
         How far from the newest timestamp another is believed without further evidence.
     first_channel_id
@@ -196,6 +218,7 @@ class SharedState:
         *,
         model_time: NDArray[np.uint64],
         model_tolerance: NDArray[np.int64],
+        interval_ticks: int,
         span_ticks: int,
         first_channel_id: int,
         reject_unknown: bool,
@@ -240,6 +263,7 @@ class SharedState:
             "first_channel_id": first_channel_id,
             "slot_bytes": layout.slot_bytes,
             "dump_bytes": layout.dump_bytes,
+            "interval_ticks": interval_ticks,
             "span_ticks": span_ticks,
             "reject_unknown": reject_unknown,
             "backpressure": backpressure,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numba import njit
 
 from receive.stream.atomics import fence
-from receive.stream.state import ENTRIES, EntryState
+from receive.stream.state import EntryState
 
 _LIVE = int(EntryState.LIVE)
 
@@ -20,7 +20,7 @@ def list_live(state, block, seen, present, begin, end, slots, n_present, n_seen)
     count = 0
     fence()
     for n in range(begin, end):
-        slot = n % ENTRIES
+        slot = n % len(state)
         if state[slot] != _LIVE:
             continue
         whole = 0
@@ -41,6 +41,6 @@ def count_live(state, begin, end):
     count = 0
     fence()
     for n in range(begin, end):
-        if state[n % ENTRIES] == _LIVE:
+        if state[n % len(state)] == _LIVE:
             count += 1
     return count

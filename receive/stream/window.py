@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 ENDED_GRACE_S = 0.1
 """How long after the end of a stream one of its last heaps may come, overtaken by the end."""
+REORDER_GRACE_S = 0.1
+"""How long a complete dump waits for one that may be missing before it: the first of a sender,
+or one after a gap, could have overtaken others on its way."""
 HISTORY = 256
 """Closed entries that are kept to tell duplicates from late heaps."""
 AHEAD_BYTES = 256 << 20
@@ -65,6 +68,7 @@ class Window:
         self.pool = BufferPool(state)
         self._groups = state.layout.group_count
         self._window = state.pool_size.window
+        self._interval_ticks = state.get("interval_ticks")
         self._ahead = max(self._window, AHEAD_BYTES // state.layout.dump_bytes, 8)
         self._provided = 0
         self._first_s = np.zeros(ENTRIES)
@@ -277,14 +281,36 @@ class Window:
             if len(handed) >= limit:
                 break
             slot = int(live.slots[i])
-            complete = live.present[i] == self._groups
-            if not complete and not self._given_up(slot, len(order) - position, now_s):
+            if live.present[i] == self._groups:
+                if not self._follows(slot) and not self._waited(slot, now_s):
+                    break
+            elif not self._given_up(slot, len(order) - position, now_s):
                 break
             epoch = int(state.entry_epoch[slot])
             dump = self._close(slot)
             state.horizon[epoch % EPOCHS] = state.entry_time[slot]
             handed.append(dump)
         return handed
+
+    def _follows(self, slot: int) -> bool:
+        """Return whether no integration can lie between a dump and the last one handed on."""
+        state = self._state
+        last = int(state.horizon[state.entry_epoch[slot] % EPOCHS])
+        ticks = int(state.entry_time[slot])
+        if not last:
+            return False
+        quarter = self._interval_ticks // 4
+        times = state.model_time
+        if len(times) and times[0] <= last + quarter and ticks <= times[-1] + quarter:
+            between = np.searchsorted(times, [last + quarter, ticks - quarter])
+            return bool(between[0] >= between[1])
+        return ticks - last < self._interval_ticks + 2 * quarter
+
+    def _waited(self, slot: int, now_s: float) -> bool:
+        """Return whether nothing can come any more that this dump would have overtaken."""
+        state = self._state
+        newer = state.get("head") - int(state.entry_sequence[slot])
+        return bool(newer > self._window or now_s - self._first_s[slot] > REORDER_GRACE_S)
 
     def _given_up(self, slot: int, waiting: int, now_s: float) -> bool:
         """Return whether nothing more can be expected of an incomplete dump."""
