@@ -90,6 +90,13 @@ class Running:
         for opened in self.receiver._streams._sockets:
             wait_until(lambda opened=opened: not _waiting_bytes(opened), "drained")
 
+    def look_twice(self) -> None:
+        """Wait until the collector has looked at everything that has come so far."""
+        state = self.receiver._state
+        for _ in range(2):
+            before_ms = state.get("now_ms")
+            wait_until(lambda before_ms=before_ms: state.get("now_ms") != before_ms, "next look")
+
     def finish(self, timeout_s: float = PATIENCE_S) -> Outcome:
         """Wait for its end."""
         self._thread.join(timeout_s)

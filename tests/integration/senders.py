@@ -155,9 +155,7 @@ class Observation:
             channel_width_hz=np.full(self.channels, 1e4),
             corr_types=(9, 10, 11, 12),
             phase_centre_radec_rad=(0.1, -0.5),
-            times_mjd_s=UNIX_EPOCH_MJD_S
-            + self.first_unix_s
-            + np.arange(self.times) * self.interval_s,
+            times_mjd_s=UNIX_EPOCH_MJD_S + self.first_unix_s + offsets_s,
             intervals_s=np.full(self.times, self.interval_s),
             exposures_s=np.full(self.times, self.interval_s),
         )

@@ -297,13 +297,14 @@ def test_a_start_heap_that_comes_twice_or_late_begins_nothing_new(receive: Recei
 
 
 def test_the_stop_event_closes_everything(receive: Receive) -> None:
-    observation = Observation(per_stream=4, packet_payload=300)
+    observation = Observation(per_stream=4)
     running = receive(observation)
     with Sender(running.ports) as sender:
         begin(sender, observation, range(3))
         running.recorder.wait_for(3)
         sender.send(0, observation.low(3, 0))
-        wait_until(lambda: bool(running.receiver._state.present.sum() == 1 + 6))
+        wait_until(lambda: running.receiver._state.get("head") == 4)
+        running.look_twice()
         outcome = running.end()
     assert running.recorder.closed
     assert [scan.dumps for scan in outcome.scans] == [4]
