@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from receive import __version__
 from receive.consumers.names import output_path
 from receive.errors import OutputError
+from receive.measurement_set.kernels import compile_kernels
 from receive.measurement_set.space import check_free_space, required_bytes
 from receive.measurement_set.writer import SetWriter
 from receive.progress import format_bytes
@@ -45,6 +46,8 @@ class MeasurementSetConsumer:
         dumps = len(tm.times_mjd_s)
         self._dumps_per_set = min(limit, dumps) if limit else dumps
         check_free_space(self._path, required_bytes(tm, self._dumps_per_set))
+        # Now, not when the first integration waits for it.
+        compile_kernels()
 
     def _check_output(self, path: Path) -> None:
         if path.exists() and not self._config["reception.overwrite"]:
