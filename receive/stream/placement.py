@@ -137,12 +137,18 @@ def scan_at(base, address, length):
 
 
 @njit(nogil=True)
+def apart(ticks, other):
+    """Return how far two timestamps are from each other; differences need all of the 64 bits."""
+    return ticks - other if ticks > other else other - ticks
+
+
+@njit(nogil=True)
 def in_model(model_time, tolerance, ticks):
     """Return whether a timestamp belongs to one of the model's integrations."""
     after = np.searchsorted(model_time, ticks)
-    if after < len(model_time) and np.int64(model_time[after] - ticks) <= tolerance[after]:
+    if after < len(model_time) and apart(ticks, model_time[after]) <= np.uint64(tolerance[after]):
         return True
-    return after > 0 and np.int64(ticks - model_time[after - 1]) <= tolerance[after - 1]
+    return after > 0 and apart(ticks, model_time[after - 1]) <= np.uint64(tolerance[after - 1])
 
 
 @njit(nogil=True)
@@ -181,12 +187,23 @@ def find_or_claim(shared, state, time, epochs, beliefs, searched, ticks, epoch, 
             time[slot] = ticks
             epochs[slot] = epoch
             beliefs[slot] = belief
-            shared[0].tentative += belief == _TENTATIVE
+            shared[0].tentative += belief != _BELIEVED
             fence()
             state[slot] = _LIVE
             shared[0].head = head + 1
             fence()
             return slot
+
+
+@njit(nogil=True)
+def has_witness(state, time, epochs, beliefs, begin, end, ticks, epoch, shared):
+    """Return whether another timestamp of an epoch, unbelieved so far, agrees with this one."""
+    for n in range(begin, end):
+        slot = n % ENTRIES
+        if state[slot] == _LIVE and epochs[slot] == epoch and beliefs[slot] == _PROBATION:
+            if apart(ticks, time[slot]) <= np.uint64(shared[0].span_ticks):
+                return True
+    return False
 
 
 @njit(nogil=True)
@@ -337,51 +354,52 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
     )
     fence()
     head, tail = shared[0].head, shared[0].tail
+    span = np.uint64(shared[0].span_ticks)
     epoch = stream[0].epoch
     slot = find(state, time, epochs, tail, head, ticks, epoch)
     if epoch < shared[0].epoch and (slot < 0 or state[slot] != _LIVE):
         # The other streams are in a newer epoch; this one's start heap may have been lost.
         other = find(state, time, epochs, tail, head, ticks, shared[0].epoch)
         there = newest[shared[0].epoch % EPOCHS]
-        if other >= 0 or (
-            slot < 0 and there > 0 and abs(np.int64(ticks - there)) <= shared[0].span_ticks
-        ):
+        if other >= 0 or (slot < 0 and there > 0 and apart(ticks, there) <= span):
             epoch = shared[0].epoch
             enter_epoch(shared, stream, epoch, state, blocks, seen, present, owner)
             slot = other
     while slot < 0:
         reference = newest[epoch % EPOCHS]
-        ahead = np.int64(ticks - reference)
+        back = ticks < reference
         known = in_model(model_time, tolerance, ticks)
         belief = np.int64(_BELIEVED)
         if shared[0].reject_unknown and not known:
             counters[group, _BAD_TIME] += 1
             return
         if reference == 0:
-            if not known and stream[0].starts == 0:
+            if not known and not has_witness(
+                state, time, epochs, beliefs, tail, shared[0].head, ticks, epoch, shared
+            ):
                 belief = np.int64(_PROBATION)
-        elif abs(ahead) > shared[0].span_ticks:
-            if ahead < 0 or not known:
+        elif apart(ticks, reference) > span:
+            if back or not known:
                 belief = np.int64(_TENTATIVE)
         elif ticks <= horizon[epoch % EPOCHS]:
             counters[group, _LATE] += 1
             return
-        if belief == _TENTATIVE:
+        if belief != _BELIEVED:
             if shared[0].tentative >= MAX_TENTATIVE:
-                counters[group, _LATE if ahead < 0 else _BAD_TIME] += 1
+                counters[group, _LATE if back else _BAD_TIME] += 1
                 return
         elif reference > 0 and ticks <= shared[0].dropped_until:
             counters[group, _NO_BUFFER] += 1
             return
         slot = find_or_claim(shared, state, time, epochs, beliefs, head, ticks, epoch, belief)
         if slot >= 0:
-            if belief != _TENTATIVE and ticks > newest[epoch % EPOCHS]:
+            if belief == _BELIEVED and ticks > newest[epoch % EPOCHS]:
                 newest[epoch % EPOCHS] = ticks
         elif shared[0].backpressure and not shared[0].stopping:
             _usleep(_WAIT_US)
             head = shared[0].tail
         else:
-            if belief != _TENTATIVE and ticks > shared[0].dropped_until:
+            if belief == _BELIEVED and ticks > shared[0].dropped_until:
                 shared[0].dropped_until = ticks
             counters[group, _NO_BUFFER] += 1
             return

@@ -54,7 +54,8 @@ class Belief(IntEnum):
     TENTATIVE = 1
     """Far from the newest: discarded unless others agree."""
     PROBATION = 2
-    """First of its epoch and unknown to the model: held back until another one agrees."""
+    """Unknown to the model before anything in its epoch is believed: held back until another
+    one agrees, or the end shows that there is no other."""
 
 
 class Reason(IntEnum):

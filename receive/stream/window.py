@@ -6,6 +6,7 @@ everything older has been handed on; with gaps when nothing more can be expected
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,8 @@ class Window:
         self._regular_progress_s = 0.0
         self._scan_of_epoch: dict[int, int] = {}
         self._scratch = tuple(np.zeros(ENTRIES, np.int64) for _ in range(3))
+        # Packets can come before the first step.
+        state.set("now_ms", int(time.monotonic() * 1000))
         self._provide()
 
     def step(self, now_s: float, *, limit: int) -> list[Dump]:
@@ -126,7 +129,7 @@ class Window:
         live = self._look(now_s)
         self._read_start_heaps()
         for slot in map(int, live.slots):
-            if self._state.entry_belief[slot] == Belief.PROBATION:
+            if self._is_first(slot):
                 self._believe(slot)
         return self._hand_on(live, float("inf"), len(live.slots))
 
@@ -149,7 +152,7 @@ class Window:
         moved = self._heaps[live.slots] != heaps
         self._progress_s[live.slots[moved]] = now_s
         self._heaps[live.slots] = heaps
-        if np.any(moved & (state.entry_belief[live.slots] != Belief.TENTATIVE)):
+        if np.any(moved & (state.entry_belief[live.slots] == Belief.BELIEVED)):
             self._regular_progress_s = now_s
         return live
 
@@ -201,7 +204,7 @@ class Window:
         """Believe or discard entries of doubtful time; return whether any entry changed."""
         state = self._state
         belief = state.entry_belief[live.slots]
-        state.set("tentative", int(np.count_nonzero(belief == Belief.TENTATIVE)))
+        state.set("tentative", int(np.count_nonzero(belief != Belief.BELIEVED)))
         changed = False
         for i in np.flatnonzero(belief != Belief.BELIEVED):
             slot = int(live.slots[i])
@@ -233,9 +236,13 @@ class Window:
 
     def _alone_at_the_end(self, slot: int) -> bool:
         """Whether this was the only integration that a sender sent."""
+        return self._is_first(slot) and self.is_over(int(self._state.entry_epoch[slot]))
+
+    def _is_first(self, slot: int) -> bool:
+        """Whether an entry is on probation, and nothing in its epoch is believed."""
         state = self._state
         probation = state.entry_belief[slot] == Belief.PROBATION
-        return bool(probation) and self.is_over(int(state.entry_epoch[slot]))
+        return bool(probation and not state.newest[state.entry_epoch[slot] % EPOCHS])
 
     def _believe(self, slot: int) -> bool:
         state = self._state
@@ -264,12 +271,10 @@ class Window:
         state.streams["ended"] = 0
 
     def _expired(self, slot: int, now_s: float) -> bool:
-        waited_s = now_s - float(self._first_s[slot])
-        if self._state.entry_belief[slot] == Belief.PROBATION:
-            # The only one of its epoch so far: it is discarded when others have come instead.
-            newest = self._state.newest[self._state.entry_epoch[slot] % EPOCHS]
-            return bool(newest != self._state.entry_time[slot]) and waited_s > self._dump_timeout_s
-        return waited_s > self._dump_timeout_s
+        """Return whether an unbelieved entry has waited long enough for others to agree."""
+        if self._is_first(slot):
+            return False
+        return now_s - float(self._first_s[slot]) > self._dump_timeout_s
 
     def _hand_on(self, live: _Live, now_s: float, limit: int) -> list[Dump]:
         state = self._state
