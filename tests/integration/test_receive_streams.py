@@ -251,17 +251,17 @@ def test_many_tiny_dumps_flat_out_over_skewed_streams_lose_nothing(
         reception__consumer="null",
         reception__buffer_memory=256 << 20,
     )
-    sender = Sender(running.ports, tcp=True)
     heaps = [observation.stream(stream) for stream in range(8)]
-    senders = [
-        threading.Thread(target=sender.send, args=(stream, heaps[stream])) for stream in range(8)
-    ]
-    for thread in senders:
-        thread.start()
-    for thread in senders:
-        thread.join()
-    outcome = running.finish()
-    sender.close()
+    with Sender(running.ports, tcp=True) as sender:
+        senders = [
+            threading.Thread(target=sender.send, args=(stream, heaps[stream]))
+            for stream in range(8)
+        ]
+        for thread in senders:
+            thread.start()
+        for thread in senders:
+            thread.join()
+        outcome = running.finish()
     (ledger,) = outcome.scans
     assert (ledger.dumps, ledger.missing) == (2000, 0), ledger.as_dict()
     assert not ledger.refused.any()
