@@ -200,9 +200,9 @@ def has_witness(state, time, epochs, beliefs, begin, end, ticks, epoch, shared):
     """Return whether another timestamp of an epoch, unbelieved so far, agrees with this one."""
     for n in range(begin, end):
         slot = n % ENTRIES
-        if state[slot] == _LIVE and epochs[slot] == epoch and beliefs[slot] == _PROBATION:
-            if apart(ticks, time[slot]) <= np.uint64(shared[0].span_ticks):
-                return True
+        waiting = state[slot] == _LIVE and beliefs[slot] == _PROBATION and epochs[slot] == epoch
+        if waiting and apart(ticks, time[slot]) <= np.uint64(shared[0].span_ticks):
+            return True
     return False
 
 
