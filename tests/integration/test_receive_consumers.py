@@ -1,0 +1,296 @@
+"""Consumers that are slow, raise, block or cannot be made: none of them harms the others."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from receive import receiver as receiver_room
+from receive.consumers.runner import ConsumerThread
+from receive.errors import ConfigError, ConsumerError
+from receive.stream.state import Reason
+from tests.integration.running import wait_until
+from tests.integration.senders import Observation, Sender
+from tests.integration.test_receive_streams import assert_same
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.integration.running import Running
+
+    Receive = Callable[..., Running]
+
+HERE = "tests.integration.recorder"
+TEN_BUFFERS = 10 * (4096 * 2 + 8 * 10 * 34 + 64)
+
+
+def test_a_slow_consumer_loses_whole_dumps_is_told_so_and_recovers(receive: Receive) -> None:
+    observation = Observation(times=60, packet_payload=500)
+    running = receive(observation, reception__buffer_memory=TEN_BUFFERS, reception__ring_heaps=4)
+    pool = running.receiver._window.pool
+    running.recorder.gate.clear()
+    with Sender(running.ports) as sender:
+        sender.send(0, observation.start(0))
+        for index in range(40):
+            sender.send(0, observation.low(index, 0))
+        running.drain()
+        running.look_twice()
+        assert len(pool) + pool.lent <= 10
+        running.recorder.gate.set()
+        wait_until(lambda: not pool.lent and running.receiver._window.is_empty())
+        running.look_twice()
+        for index in range(40, 60):
+            before = running.receiver._dumps
+            sender.send(0, observation.low(index, 0))
+            wait_until(lambda before=before: running.receiver._dumps > before)
+        sender.end(observation)
+        outcome = running.finish()
+    taken = running.recorder.taken
+    assert [t.ticks for t in taken] == [observation.ticks(index) for index in range(60)]
+    kept = [index for index, t in enumerate(taken) if not t.flags.any()]
+    assert set(range(40, 60)) <= set(kept)
+    assert len(kept) < 60
+    assert all(t.flags.all() for index, t in enumerate(taken) if index not in kept)
+    assert_same([taken[index] for index in kept], observation, kept)
+    (ledger,) = outcome.scans
+    assert ledger.dumps == 60
+    assert ledger.refused_total(Reason.NO_BUFFER) == ledger.missing
+    dropped = outcome.dropped[f"{HERE}.Recorder"]
+    assert 60 - len(kept) == ledger.missing + dropped
+    assert outcome.lost
+
+
+def test_what_is_dropped_at_the_end_of_a_scan_is_in_the_ledger(receive: Receive) -> None:
+    observation = Observation(times=60)
+    running = receive(observation, reception__buffer_memory=TEN_BUFFERS, reception__ring_heaps=4)
+    running.recorder.gate.clear()
+    with Sender(running.ports) as sender:
+        sender.send(0, observation.stream(0))
+        running.drain()
+        wait_until(lambda: bool(running.receiver._state.streams["ended"][0]))
+        running.recorder.gate.set()
+        outcome = running.finish()
+    (ledger,) = outcome.scans
+    assert (ledger.dumps, ledger.missing) == (60, ledger.refused_total(Reason.NO_BUFFER))
+    assert outcome.lost
+    assert len(running.recorder.taken) == 60
+    assert running.recorder.taken[-1].flags.all()
+
+
+def test_backpressure_makes_a_tcp_sender_wait_and_loses_nothing(receive: Receive) -> None:
+    observation = Observation(times=300, per_stream=4, antennas=6)
+    running = receive(
+        observation,
+        reception__transport="tcp",
+        reception__backpressure=True,
+        reception__buffer_memory=200_000,
+        reception__ring_heaps=4,
+    )
+    running.recorder.gate.clear()
+    with Sender(running.ports, tcp=True) as sender:
+        heaps = [observation.stream(stream) for stream in range(2)]
+        threads = [
+            threading.Thread(target=sender.send, args=(stream, heaps[stream]))
+            for stream in range(2)
+        ]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: not len(running.receiver._window.pool))
+        running.look_twice()
+        running.recorder.gate.set()
+        outcome = running.finish()
+        for thread in threads:
+            thread.join()
+    assert_same(running.recorder.taken, observation)
+    assert not outcome.lost
+
+
+def test_backpressure_can_be_stopped(receive: Receive) -> None:
+    observation = Observation(times=60)
+    running = receive(
+        observation,
+        reception__transport="tcp",
+        reception__backpressure=True,
+        reception__buffer_memory=TEN_BUFFERS,
+        reception__ring_heaps=4,
+    )
+    running.recorder.gate.clear()
+    with Sender(running.ports, tcp=True) as sender:
+        sender.send(0, observation.stream(0))
+        wait_until(lambda: not len(running.receiver._window.pool))
+        running.look_twice()
+        running.stop.set()
+        running.recorder.gate.set()
+        running.finish()
+
+
+def test_too_few_threads_for_backpressure_are_refused(receive: Receive) -> None:
+    with pytest.raises(ConfigError, match=r"reception\.receiver_threads = 1"):
+        receive(
+            Observation(per_stream=4),
+            reception__transport="tcp",
+            reception__backpressure=True,
+            reception__receiver_threads=1,
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("Raising", "ValueError: the third was too much"),
+        ("Exiting", "SystemExit: 3"),
+        ("Cancelling", "CancelledError"),
+        ("NotAsync", "TypeError"),
+    ],
+)
+def test_one_that_raises_is_named_and_the_others_get_everything(
+    receive: Receive, name: str, says: str
+) -> None:
+    observation = Observation(times=30)
+    running = receive(
+        observation,
+        reception__consumer=f"{HERE}.{name},{HERE}.Recorder,{HERE}.SecondRecorder,null",
+    )
+    with Sender(running.ports) as sender:
+        for index in range(30):
+            sender.send(0, observation.low(index, 0))
+            running.recorders[0].wait_for(index + 1)
+        sender.end(observation)
+        outcome = running.finish()
+    (error,) = outcome.errors
+    assert isinstance(error, ConsumerError)
+    assert error.exit_code == 8
+    assert f"consumer {HERE}.{name} failed" in str(error)
+    assert says in str(error)
+    for recorder in running.recorders:
+        assert_same(recorder.taken, observation)
+        assert recorder.closed
+        assert len(recorder.ended) == 1
+    assert not outcome.lost
+
+
+def test_one_that_blocks_for_ever_is_left_behind_and_the_others_get_everything(
+    receive: Receive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined = ConsumerThread.join
+
+    def join_soon(thread: ConsumerThread, timeout_s: float) -> bool:
+        return joined(thread, timeout_s, stalled_s=0.3)
+
+    monkeypatch.setattr(receiver_room.ConsumerThread, "join", join_soon)
+    observation = Observation(times=400)
+    running = receive(
+        observation,
+        reception__buffer_memory=2 * TEN_BUFFERS,
+        reception__ring_heaps=4,
+        reception__consumer=f"{HERE}.Recorder,{HERE}.SecondRecorder",
+    )
+    blocked, free = running.recorders
+    blocked.gate.clear()
+    with Sender(running.ports) as sender:
+        for index in range(400):
+            sender.send(0, observation.low(index, 0))
+            free.wait_for(index + 1)
+        sender.end(observation)
+        outcome = running.finish()
+    assert_same(free.taken, observation)
+    assert [f"consumer {HERE}.Recorder has not returned" in str(e) for e in outcome.errors] == [
+        True
+    ]
+    assert outcome.dropped[f"{HERE}.Recorder"] > 0
+    assert outcome.lost
+    blocked.gate.set()
+
+
+def test_a_blocked_consumer_does_not_use_up_the_table_of_entries(
+    receive: Receive,
+) -> None:
+    """More integrations go by than the table has entries, while one is held."""
+    observation = Observation(times=9000, channels=1, per_stream=1, antennas=2)
+    running = receive(
+        observation,
+        reception__transport="tcp",
+        reception__ring_heaps=1000,
+        reception__consumer=f"{HERE}.Recorder,null",
+    )
+    running.recorder.gate.clear()
+    with Sender(running.ports, tcp=True) as sender:
+        sender.send(0, observation.start(0))
+        for first in range(0, 9000, 500):
+            for index in range(first, first + 500):
+                sender.send(0, observation.low(index, 0))
+            wait_until(lambda first=first: running.receiver._dumps == first + 500)
+        running.recorder.gate.set()
+        sender.end(observation)
+        outcome = running.finish()
+    assert outcome.scans[0].missing == 0
+
+
+def test_a_consumer_of_heaps_gets_each_heap_that_came(receive: Receive) -> None:
+    observation = Observation(times=5, per_stream=3)
+    running = receive(
+        observation, reception__consumer=f"{HERE}.HeapRecorder", reception__dump_timeout=0.2
+    )
+    with Sender(running.ports) as sender:
+        for index in range(5):
+            for stream in range(3):
+                if (index, stream) != (2, 1):
+                    sender.send(stream, observation.low(index, stream))
+        sender.end(observation)
+        running.finish()
+    expected = [(i, g) for i in range(5) for g in range(3) if (i, g) != (2, 1)]
+    assert len(running.recorder.taken) == len(expected)
+    for taken, (index, group) in zip(running.recorder.taken, expected, strict=True):
+        first, count = observation.groups[group]
+        assert (taken.ticks, taken.channel_id) == (observation.ticks(index), first)
+        sent = np.ascontiguousarray(observation.records[index, first : first + count]["VIS"])
+        assert taken.visibilities.tobytes() == sent.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "says"),
+    [
+        ("mswritter", ConfigError, "no such consumer; there are mswriter, null"),
+        ("no.such.module.Class", ConfigError, "module no.such.module cannot be imported"),
+        (f"{HERE}.Missing", ConfigError, "has no class Missing"),
+        (f"{HERE}.NoMethod", ConfigError, r"has no method consume\(payload\)"),
+        (f"{HERE}.CannotBeMade", ConsumerError, "RuntimeError: no such device"),
+        ("null,null", ConfigError, "one is named twice"),
+    ],
+)
+def test_consumers_that_cannot_be_had_are_named_before_the_receiver_is_ready(
+    receive: Receive, name: str, kind: type[Exception], says: str
+) -> None:
+    running = receive(Observation(), reception__consumer=name)
+    assert not running.ports
+    with pytest.raises(kind, match=says):
+        running.finish()
+
+
+def test_joining_a_blocked_consumer_is_bounded() -> None:
+    gate = threading.Event()
+
+    class Blocking:
+        async def consume(self, payload: Any) -> None:
+            gate.wait()
+
+    returned: list[int] = []
+    thread = ConsumerThread("blocking", Blocking(), 2)
+    payload: Any = object()
+    assert thread.offer(payload, lambda: returned.append(1))
+    assert thread.offer(payload, lambda: returned.append(2))
+    assert not thread.offer(payload, lambda: returned.append(3))
+    assert (thread.dropped, thread.room) == (1, 0)
+    thread.request_close()
+    begun_s = time.monotonic()
+    while not thread.join(0.01, stalled_s=0.1):
+        assert time.monotonic() - begun_s < 10
+    assert "has not returned" in str(thread.error)
+    assert not returned
+    gate.set()
+    thread._thread.join()
+    assert returned == [1, 2]
