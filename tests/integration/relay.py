@@ -31,11 +31,14 @@ class Relay:
     sent, delivered
         For each heap count, the offsets of the packets that came and of those that went on
         unharmed.
+    ticks
+        Timestamp of each heap that has one.
     order
         Heap counts in the order in which packets went on.
     """
 
     def __init__(self, target_port: int, harm: Harm, seed: int) -> None:
+        self.ticks: dict[int, int] = {}
         self.sent: dict[int, set[int]] = {}
         self.delivered: dict[int, set[int]] = {}
         self.order: list[int] = []
@@ -75,6 +78,8 @@ class Relay:
 
     def _pass_on(self, packet: bytes) -> None:
         header = header_of(packet)
+        if header.ticks is not None:
+            self.ticks[header.heap_count] = header.ticks
         self.sent.setdefault(header.heap_count, set()).add(header.offset)
         roll = self._random.random
         if roll() < self._harm.drop:
