@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.commands import RunningReceiver
 
-KILLS = 20
+KILLS = 40
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +76,7 @@ def check_closed_dumps(ms: Path, sent: Path, closed: int, baselines: int) -> Non
 
 
 @pytest.mark.parametrize("size", ["tiny", "large"])
+@pytest.mark.timeout(600)
 def test_killed_at_any_moment(tmp_path: Path, size: str, request: pytest.FixtureRequest) -> None:
     sent: Path = request.getfixturevalue(size)
     baselines = {"tiny": 28, "large": 2080}[size]
