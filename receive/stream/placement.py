@@ -238,6 +238,8 @@ def enter_epoch(shared, stream, epoch, state, block, seen, present, owner):
     stream[0].ended = 0
     stream[0].starts = 0
     stream[0].data_in_epoch = 0
+    stream[0].channel_id = -1
+    stream[0].baseline_count = -1
     stream[0].epoch_begun_ms = shared[0].now_ms
 
 
@@ -300,6 +302,10 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
     if items[CONTROL] == _START:
         stream[0].starts += 1
         stream[0].start_count = items[HEAP_COUNT]
+        if items[CHANNEL] >= 0:
+            stream[0].channel_id = swap32(items[CHANNEL])
+        if items[BASELINES] >= 0:
+            stream[0].baseline_count = swap32(items[BASELINES])
     if items[CONTROL] == _STOP:
         stream[0].ended = 1
         return
@@ -318,13 +324,17 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
         counters[own_group, _ITEMS if items[PAYLOAD_OFFSET] == 0 else _UNPLACEABLE] += 1
         return
     group = own_group
-    if items[CHANNEL] >= 0:
-        channel = np.int64(swap32(items[CHANNEL])) - shared[0].first_channel_id
+    channel_id = swap32(items[CHANNEL]) if items[CHANNEL] >= 0 else stream[0].channel_id
+    if channel_id >= 0:
+        channel = np.int64(channel_id) - shared[0].first_channel_id
         group = channel // shared[0].channels_per_stream
         if channel % shared[0].channels_per_stream != 0 or group < 0 or group >= groups:
+            stream[0].refused_channel_id = channel_id
             counters[own_group, _CHANNEL] += 1
             return
-    if items[BASELINES] >= 0 and np.int64(swap32(items[BASELINES])) != shared[0].baselines:
+    baselines = swap32(items[BASELINES]) if items[BASELINES] >= 0 else stream[0].baseline_count
+    if baselines >= 0 and baselines != shared[0].baselines:
+        stream[0].refused_baselines = baselines
         counters[group, _BASELINES] += 1
         return
     expected = numba.carray(intp_to_voidptr(shared[0].group_data_bytes), groups, dtype=np.int64)[
@@ -337,6 +347,7 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
         or data_address > HEAD_ROOM_BYTES
         or HEAD_ROOM_BYTES - data_address + length > shared[0].slot_bytes
     ):
+        stream[0].refused_bytes = end - data_address
         counters[group, _SIZE] += 1
         return
 

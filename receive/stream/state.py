@@ -183,6 +183,13 @@ STREAM_DTYPE = np.dtype(
         ("polarisation_id", np.int64),
         ("phase_bin_id", np.int64),
         ("phase_bin_count", np.int64),
+        # From the start heap: what the data heaps hold that do not say so themselves; else -1.
+        ("channel_id", np.int64),
+        ("baseline_count", np.int64),
+        # Of the last heap that was refused for it: what it had instead.
+        ("refused_bytes", np.int64),
+        ("refused_channel_id", np.int64),
+        ("refused_baselines", np.int64),
     ],
     align=True,
 )
@@ -274,6 +281,7 @@ class SharedState:
         self.streams["index"] = np.arange(groups)
         for name in ("hardware_id", "polarisation_id", "phase_bin_id", "phase_bin_count"):
             self.streams[name] = -1
+        self.streams["channel_id"] = self.streams["baseline_count"] = -1
 
     def get(self, name: str) -> int:
         """Return a scalar of the shared record."""
