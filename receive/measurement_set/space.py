@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from receive.errors import OutputError
+from receive.measurement_set.headers import MAX_ROWS
 from receive.measurement_set.live import BALLAST_BYTES, output_error
 from receive.measurement_set.tiles import plan_columns
 
@@ -36,10 +37,36 @@ def required_bytes(model: TelescopeModel, n_dumps: int, *, weight_spectrum: bool
     return tiles + SUBTABLES_BYTES + BALLAST_BYTES
 
 
-def check_free_space(path: Path, needed_bytes: int) -> None:
+def dumps_within(model: TelescopeModel, most_bytes: int) -> int:
+    """Return how many integrations a set of at most `most_bytes` holds; 0 if not even one."""
+    low, high = 0, 1
+    while high * model.num_baselines <= MAX_ROWS and required_bytes(model, high) <= most_bytes:
+        low, high = high, 2 * high
+    # low fits, high does not.
+    while high - low > 1:
+        middle = (low + high) // 2
+        if middle * model.num_baselines <= MAX_ROWS and (
+            required_bytes(model, middle) <= most_bytes
+        ):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def check_free_space(path: Path, needed_bytes: int, *, may_be_freed: bool = False) -> None:
     """Compare what a set takes with what is free where it will be.
 
     Warns where it is scarce.
+
+    Parameters
+    ----------
+    path
+        The set.
+    needed_bytes
+        What it will take.
+    may_be_freed
+        Whether somebody may make room meanwhile: then too little is a warning only.
 
     Raises
     ------
@@ -52,7 +79,7 @@ def check_free_space(path: Path, needed_bytes: int) -> None:
     except OSError as error:
         raise output_error(error, path) from error
     free_bytes = system.f_bavail * system.f_frsize
-    if free_bytes < needed_bytes:
+    if free_bytes < needed_bytes and not may_be_freed:
         raise OutputError(
             f"{path} takes {_readable(needed_bytes)}, but {_readable(free_bytes)} are free on "
             f"its disk: free {_readable(needed_bytes - free_bytes)}, or choose another disk"

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import ipaddress
 import logging
+import resource
 import socket
 import struct
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ _SIOCGIFADDR = 0x8915
 _KEEPALIVE_S = 5
 _KEEPALIVE_PROBES = 3
 _RMEM_MAX = Path("/proc/sys/net/core/rmem_max")
+_STATUS = Path("/proc/self/status")
+_CAP_IPC_LOCK = 14
 
 
 @dataclass(frozen=True)
@@ -188,18 +191,62 @@ def _explain(error: OSError | OverflowError, endpoint: Endpoint, port: int, *, t
     return f"{where} cannot be bound: {error}"
 
 
+def granted_bytes(opened: socket.socket) -> int:
+    """Return the socket buffer that the kernel grants to payload."""
+    # Linux reports twice that; the other half is its own bookkeeping.
+    return opened.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+
+
+def rmem_max_bytes() -> int | None:
+    """Return the largest socket buffer that the kernel grants; None where it does not tell."""
+    try:
+        return int(_RMEM_MAX.read_text())
+    except (OSError, ValueError):
+        return None
+
+
 def _warn_of_small_buffer(sockets: list[socket.socket], buffer_bytes: int) -> None:
     if not sockets:
         return
-    # Linux reports twice what it grants to payload; the other half is its own bookkeeping.
-    granted = sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+    granted = granted_bytes(sockets[0])
     if granted < buffer_bytes:
-        limit = _RMEM_MAX.read_text().strip() if _RMEM_MAX.exists() else "unknown"
+        limit = rmem_max_bytes()
         logger.warning(
             "The kernel grants %d bytes of socket buffer instead of %d (net.core.rmem_max = %s); "
             "to lose fewer packets: sudo sysctl -w net.core.rmem_max=%d",
             granted,
             buffer_bytes,
-            limit,
+            "unknown" if limit is None else limit,
             buffer_bytes,
         )
+
+
+def warn_of_small_memlock(needed_bytes: int) -> None:
+    """Tell when the memory that may be locked is less than verbs will register.
+
+    Of no interest to UDP and TCP, which lock none.
+
+    Parameters
+    ----------
+    needed_bytes
+        Buffers of all streams.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    if limit == resource.RLIM_INFINITY or limit >= needed_bytes or _may_lock_all():
+        return
+    logger.warning(
+        "%d bytes of memory may be locked (ulimit -l), ibverbs takes %d; in the shell that starts "
+        "the receiver: sudo prlimit --pid $$ --memlock=unlimited:unlimited",
+        limit,
+        needed_bytes,
+    )
+
+
+def _may_lock_all() -> bool:
+    """Whether this process has CAP_IPC_LOCK, which no limit holds for."""
+    try:
+        lines = _STATUS.read_text().splitlines()
+    except OSError:
+        return False
+    effective = next((line.split()[1] for line in lines if line.startswith("CapEff:")), "0")
+    return bool(int(effective, 16) >> _CAP_IPC_LOCK & 1)
