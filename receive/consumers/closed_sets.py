@@ -97,14 +97,16 @@ class ClosedSets:
     def add(self, path: Path) -> None:
         """Take note of a set that was closed; its command is started when its turn has come."""
         path = path.absolute()
-        self.paths.append(path)
-        if not self._command:
-            return
-        self._waiting.put(path)
-        if self._workers < AT_A_TIME:
-            self._workers += 1
-            # A daemon: what it waits for is bounded by `finish`, and must not bind the process.
-            threading.Thread(target=self._work, name="consumer.command", daemon=True).start()
+        with self._lock:
+            # Several consumers may close sets.
+            self.paths.append(path)
+            if not self._command:
+                return
+            self._waiting.put(path)
+            if self._workers < AT_A_TIME:
+                self._workers += 1
+                # A daemon: it waits for the next set for ever.
+                threading.Thread(target=self._work, name="consumer.command", daemon=True).start()
 
     def finish(self, stop: threading.Event) -> None:
         """Wait for all commands.

@@ -58,9 +58,14 @@ class MeasurementSetConsumer:
         self._check_output(self._path)
         for path in self._rotation.earlier_sets():
             self._check_output(path)
+            logger.warning("%s is of an earlier run, and replaced when its turn comes", path)
         # A command may move closed sets away while more are written.
-        leaves = self._rotation.parts > 1 and bool(config["consumer.command"])
-        check_free_space(self._path, self._rotation.required_bytes(), may_be_freed=leaves)
+        leaves = bool(config["consumer.command"])
+        check_free_space(
+            self._path,
+            self._rotation.required_bytes(),
+            self._rotation.set_bytes(1) if leaves else None,
+        )
         # Now, not when the first integration waits for it.
         compile_kernels()
 

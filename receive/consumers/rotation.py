@@ -74,16 +74,17 @@ class Rotation:
 
     def required_bytes(self) -> int:
         """Return what all sets of a scan take on disk."""
-        last = required_bytes(self.model, self.expected_dumps(self.parts))
-        if self.parts == 1:
-            return last
-        return (self.parts - 1) * required_bytes(self.model, self.expected_dumps(1)) + last
+        return (self.parts - 1) * self.set_bytes(1) + self.set_bytes(self.parts)
+
+    def set_bytes(self, part: int) -> int:
+        """Return what one set of a scan takes on disk."""
+        return required_bytes(self.model, self.expected_dumps(part))
 
     def earlier_sets(self) -> list[Path]:
-        """Return what lies where the first scan's sets will be."""
-        first = output_path(self.config, 1)
+        """Return what has the name of a part of the first scan already."""
         if not rotates(self.config):
-            return [first] if first.exists() else []
+            return []
+        first = output_path(self.config, 1)
         stem = first.stem.removesuffix("1")
         found = [path for path in first.parent.iterdir() if _is_part(path, stem, first.suffix)]
         return sorted(found, key=lambda path: (len(path.name), path.name))

@@ -54,7 +54,7 @@ def dumps_within(model: TelescopeModel, most_bytes: int) -> int:
     return low
 
 
-def check_free_space(path: Path, needed_bytes: int, *, may_be_freed: bool = False) -> None:
+def check_free_space(path: Path, needed_bytes: int, at_once_bytes: int | None = None) -> None:
     """Compare what a set takes with what is free where it will be.
 
     Warns where it is scarce.
@@ -65,8 +65,9 @@ def check_free_space(path: Path, needed_bytes: int, *, may_be_freed: bool = Fals
         The set.
     needed_bytes
         What it will take.
-    may_be_freed
-        Whether somebody may make room meanwhile: then too little is a warning only.
+    at_once_bytes
+        How much of that at one time, if somebody may take away what was written: only that must
+        be free, and for the rest there is a warning.
 
     Raises
     ------
@@ -79,10 +80,11 @@ def check_free_space(path: Path, needed_bytes: int, *, may_be_freed: bool = Fals
     except OSError as error:
         raise output_error(error, path) from error
     free_bytes = system.f_bavail * system.f_frsize
-    if free_bytes < needed_bytes and not may_be_freed:
+    must_be_free = needed_bytes if at_once_bytes is None else at_once_bytes
+    if free_bytes < must_be_free:
         raise OutputError(
-            f"{path} takes {_readable(needed_bytes)}, but {_readable(free_bytes)} are free on "
-            f"its disk: free {_readable(needed_bytes - free_bytes)}, or choose another disk"
+            f"{path} takes {_readable(must_be_free)}, but {_readable(free_bytes)} are free on "
+            f"its disk: free {_readable(must_be_free - free_bytes)}, or choose another disk"
         )
     if free_bytes < SCARCE_FACTOR * needed_bytes:
         log.warning(
