@@ -18,7 +18,7 @@ from receive.model.telescope import MATCH_INTERVALS
 from receive.outcome import Outcome
 from receive.progress import Progress, format_bytes
 from receive.stream.scans import Scans
-from receive.stream.sockets import Endpoint, open_sockets, resolve, warn_of_small_memlock
+from receive.stream.sockets import Endpoint, open_sockets, resolve
 from receive.stream.spead import SpeadStreams
 from receive.stream.state import SharedState
 from receive.stream.window import ENDED_GRACE_S, Window
@@ -144,8 +144,6 @@ class Receiver:
             tcp=self._tcp,
             buffer_bytes=reception["buffer_size"],
         )
-        if reception["transport"] == "ibverbs":
-            warn_of_small_memlock(len(sockets) * reception["buffer_size"])
         if not self._tcp:
             self._scans.kernel_drops.watch(sockets)
         return sockets

@@ -6,7 +6,6 @@ import errno
 import fcntl
 import ipaddress
 import logging
-import resource
 import socket
 import struct
 from dataclasses import dataclass
@@ -20,8 +19,6 @@ _SIOCGIFADDR = 0x8915
 _KEEPALIVE_S = 5
 _KEEPALIVE_PROBES = 3
 _RMEM_MAX = Path("/proc/sys/net/core/rmem_max")
-_STATUS = Path("/proc/self/status")
-_CAP_IPC_LOCK = 14
 
 
 @dataclass(frozen=True)
@@ -219,34 +216,3 @@ def _warn_of_small_buffer(sockets: list[socket.socket], buffer_bytes: int) -> No
             "unknown" if limit is None else limit,
             buffer_bytes,
         )
-
-
-def warn_of_small_memlock(needed_bytes: int) -> None:
-    """Tell when the memory that may be locked is less than verbs will register.
-
-    Of no interest to UDP and TCP, which lock none.
-
-    Parameters
-    ----------
-    needed_bytes
-        Buffers of all streams.
-    """
-    limit, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
-    if limit == resource.RLIM_INFINITY or limit >= needed_bytes or _may_lock_all():
-        return
-    logger.warning(
-        "%d bytes of memory may be locked (ulimit -l), ibverbs takes %d; in the shell that starts "
-        "the receiver: sudo prlimit --pid $$ --memlock=unlimited:unlimited",
-        limit,
-        needed_bytes,
-    )
-
-
-def _may_lock_all() -> bool:
-    """Whether this process has CAP_IPC_LOCK, which no limit holds for."""
-    try:
-        lines = _STATUS.read_text().splitlines()
-    except OSError:
-        return False
-    effective = next((line.split()[1] for line in lines if line.startswith("CapEff:")), "0")
-    return bool(int(effective, 16) >> _CAP_IPC_LOCK & 1)

@@ -120,24 +120,3 @@ def test_a_too_small_buffer_is_one_warning_with_the_command(
     warnings = [text for text in receiver.log.splitlines() if "socket buffer" in text]
     assert len(warnings) == 1
     assert warnings[0].endswith(f"sudo sysctl -w net.core.rmem_max={wanted}")
-
-
-@pytest.mark.parametrize(
-    ("limit", "privileged", "warned"),
-    [(8 << 20, False, True), (8 << 20, True, False), (-1, False, False), (64 << 20, False, False)],
-)
-def test_a_small_memlock_is_a_warning_for_verbs_only_where_it_binds(
-    limit: int,
-    *,
-    privileged: bool,
-    warned: bool,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    status = tmp_path / "status"
-    status.write_text(f"Name:\tx\nCapEff:\t{(1 << 14) * privileged:016x}\n")
-    monkeypatch.setattr(sockets, "_STATUS", status)
-    monkeypatch.setattr(sockets.resource, "getrlimit", lambda _: (limit, limit))
-    sockets.warn_of_small_memlock(32 << 20)
-    assert ("sudo prlimit --pid $$ --memlock=unlimited:unlimited" in caplog.text) == warned
