@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from receive.config import Config
-    from receive.receiver import Outcome
+    from receive.outcome import Outcome
 
 PROG = "emu-recv"
 ACTS_ON = ("reception", "consumer", "payload", "monitor", "vys")
@@ -67,20 +67,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def check(config: Config) -> int:
     """Print what a run would take, without one."""
-    from receive.consumers.names import output_path  # noqa: PLC0415 (--help must be fast)
+    from receive.consumers.closed_sets import ClosedSets  # noqa: PLC0415 (--help must be fast)
+    from receive.consumers.rotation import Rotation  # noqa: PLC0415
     from receive.measurement_set.reader import open_set  # noqa: PLC0415
-    from receive.measurement_set.space import required_bytes  # noqa: PLC0415
     from receive.plan import Plan, required_datamodel  # noqa: PLC0415
-    from receive.progress import format_bytes  # noqa: PLC0415
 
     plan = Plan.make(config, open_set(required_datamodel(config)).model())
-    limit = config["reception.max_dumps"]
-    dumps = min(limit or len(plan.model.times_mjd_s), len(plan.model.times_mjd_s))
-    needed = required_bytes(plan.model, dumps)
-    lines = plan.lines(config)
-    lines.append(
-        f"disk     {format_bytes(needed)} for {dumps} integrations in {output_path(config, 1)}"
-    )
+    ClosedSets(config["consumer.command"], config["consumer.command_timeout"])
+    lines = [*plan.lines(config), f"disk     {Rotation.make(config, plan.model).line()}"]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
 
@@ -88,8 +82,9 @@ def check(config: Config) -> int:
 def receive(config: Config, args: argparse.Namespace) -> int:
     """Receive an observation."""
     from receive.measurement_set.reader import open_set  # noqa: PLC0415 (--help must be fast)
+    from receive.outcome import summary  # noqa: PLC0415
     from receive.plan import Plan, required_datamodel  # noqa: PLC0415
-    from receive.receiver import Receiver, summary  # noqa: PLC0415
+    from receive.receiver import Receiver  # noqa: PLC0415
 
     stop = threading.Event()
     caught: list[int] = []

@@ -7,14 +7,15 @@ import json
 import logging
 import os
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from receive.consumers.base import load
+from receive.consumers.closed_sets import ClosedSets, ClosesSets
 from receive.consumers.runner import ConsumerThread
-from receive.errors import ConfigError, NothingReceivedError, VisReceiveError
+from receive.errors import ConfigError, NothingReceivedError
 from receive.icd.times import ticks_from_mjd_s
 from receive.model.telescope import MATCH_INTERVALS
+from receive.outcome import Outcome
 from receive.progress import Progress, format_bytes
 from receive.stream.scans import Scans
 from receive.stream.sockets import Endpoint, open_sockets, resolve
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from receive.icd.payload import Payload
     from receive.plan import Plan
     from receive.stream.dump import Dump
-    from receive.stream.ledger import ScanLedger
 
 logger = logging.getLogger(__name__)
 
@@ -40,38 +40,9 @@ POLL_BUSY_S = 0.001
 POLL_IDLE_S = 0.005
 CONNECTION_CHECK_S = 0.05
 """How often ended TCP connections are looked for."""
+COUNTERS_CHECK_S = 1.0
+"""How often the kernel's counters are read."""
 JOIN_STEP_S = 0.1
-
-
-@dataclass
-class Outcome:
-    """How a run ended.
-
-    Attributes
-    ----------
-    scans
-        Ledgers of its scans.
-    seconds
-        From the first heap to the last dump.
-    errors
-        What consumers failed with.
-    dropped
-        By consumer, dumps for which it had no room.
-    after_end
-        Dumps of a scan that came when it had been closed.
-    """
-
-    scans: list[ScanLedger] = field(default_factory=list)
-    seconds: float = 0.0
-    errors: list[VisReceiveError] = field(default_factory=list)
-    dropped: dict[str, int] = field(default_factory=dict)
-    after_end: int = 0
-
-    @property
-    def lost(self) -> bool:
-        """Whether any heap is missing, or any dump was dropped or came after its scan's end."""
-        missing = any(scan.missing for scan in self.scans)
-        return missing or any(self.dropped.values()) or self.after_end > 0
 
 
 class Receiver:
@@ -102,6 +73,9 @@ class Receiver:
         self._window: Window
         self._streams: SpeadStreams
         self._consumers: list[ConsumerThread] = []
+        self._closed_sets = ClosedSets(
+            config["consumer.command"], config["consumer.command_timeout"]
+        )
         self._first_s = 0.0
         self._last_s = 0.0
         self._dumps = 0
@@ -133,6 +107,7 @@ class Receiver:
         with contextlib.ExitStack() as stack:
             sockets = self._bind()
             stack.callback(_close_all, sockets)
+            stack.callback(self._closed_sets.finish, self._stop)
             self._load_consumers()
             stack.callback(self._close_consumers)
             self._streams = SpeadStreams(
@@ -147,6 +122,7 @@ class Receiver:
             stack.callback(self._streams.stop)
             self._announce(sockets, ready_file)
             self._collect()
+            self._scans.update()
             self._streams.stop()
             for dump in self._window.flush(time.monotonic()):
                 if not self._take(dump):
@@ -162,12 +138,15 @@ class Receiver:
             resolve(reception["bind_hostname"], "reception.bind_hostname"),
             resolve(interface, "reception.interface_address") if interface else None,
         )
-        return open_sockets(
+        sockets = open_sockets(
             endpoint,
             list(self._plan.ports),
             tcp=self._tcp,
             buffer_bytes=reception["buffer_size"],
         )
+        if not self._tcp:
+            self._scans.kernel_drops.watch(sockets)
+        return sockets
 
     def _load_consumers(self) -> None:
         names = self._config["reception.consumer"]
@@ -178,6 +157,14 @@ class Receiver:
         instances = [(name, load(name, self._config, self._plan.model)) for name in names]
         # What is not needed to receive into may wait for consumers: all may hold the same dumps.
         spare = max(1, self._plan.pool.dumps - self._plan.pool.window - 1)
+        closing = [made for _, made in instances if isinstance(made, ClosesSets)]
+        for made in closing:
+            made.on_closed = self._closed_sets.add
+        if self._config["consumer.command"] and not closing:
+            logger.warning(
+                "consumer.command is never run: no set is closed by reception.consumer = %s",
+                ",".join(names),
+            )
         self._consumers = [ConsumerThread(name, made, spare) for name, made in instances]
 
     def _announce(self, sockets: list[socket.socket], ready_file: Path | None) -> None:
@@ -193,7 +180,7 @@ class Receiver:
             partial.replace(ready_file)
 
     def _collect(self) -> None:
-        self._started_s = checked_s = self._moved_s = time.monotonic()
+        self._started_s = checked_s = counted_s = self._moved_s = time.monotonic()
         poll_s = POLL_IDLE_S
         with Progress("receiving", None, "integrations") as progress:
             while not self._stop.wait(poll_s):
@@ -202,6 +189,9 @@ class Receiver:
                     checked_s = now_s
                     for stream in self._streams.ended_connections():
                         logger.debug("Connection of stream %d ended", stream)
+                if now_s - counted_s > COUNTERS_CHECK_S:
+                    counted_s = now_s
+                    self._scans.update()
                 before = self._dumps
                 for dump in self._window.step(now_s, limit=self._room()):
                     if not self._take(dump):
@@ -247,7 +237,7 @@ class Receiver:
                 if self._enough_scans():
                     self._window.pool.lend(dump, users=0)
                     return False
-            self._scans.begin(dump)
+            self._begin_scan(dump)
         for payload, has_data in self._scans.payloads(dump):
             if not has_data:
                 self._offer_empty(payload)
@@ -290,6 +280,11 @@ class Receiver:
         # The end of a stream can be lost; that of another one and silence say the same.
         ended = bool(self._state.streams["ended"].any())
         return ended and idle_s > self._dump_timeout_s
+
+    def _begin_scan(self, dump: Dump) -> None:
+        ledger = self._scans.begin(dump)
+        for consumer in self._consumers:
+            consumer.begin_scan(ledger)
 
     def _end_scan(self) -> None:
         if not self._enough_dumps():
@@ -341,12 +336,18 @@ class Receiver:
                 pass
 
     def _outcome(self) -> Outcome:
+        dropped = self._scans.kernel_drops.counts
+        errors = [c.error for c in self._consumers if c.error is not None]
+        failed = self._closed_sets.error()
         return Outcome(
             scans=self._scans.finished,
             seconds=max(0.0, self._last_s - self._first_s),
-            errors=[c.error for c in self._consumers if c.error is not None],
+            errors=errors if failed is None else [*errors, failed],
             dropped={c.name: c.dropped for c in self._consumers},
             after_end=self._after_end,
+            kernel_dropped=None if dropped is None else dropped.tolist(),
+            sets=self._closed_sets.paths,
+            commands=self._closed_sets.as_dict(),
         )
 
 
@@ -382,18 +383,3 @@ def _runs(ports: list[int]) -> Iterator[str]:
             continue
         yield f"{first}-{previous}" if previous > first else f"{first}"
         first = previous = port
-
-
-def summary(outcome: Outcome) -> dict[str, Any]:
-    """Return what a run received, for programs."""
-    return {
-        "lost": outcome.lost,
-        "seconds": outcome.seconds,
-        "payload_bytes": sum(scan.payload_bytes for scan in outcome.scans),
-        "integrations_after_end": outcome.after_end,
-        "consumers": {
-            "dropped": outcome.dropped,
-            "errors": [str(error) for error in outcome.errors],
-        },
-        "scans": [scan.as_dict() for scan in outcome.scans],
-    }

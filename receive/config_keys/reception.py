@@ -232,8 +232,7 @@ KEYS = (
         default=0,
         minimum=0,
         default_doc="0 (no limit)",
-        planned=True,
-        doc="Close the set after so many integrations and begin another.",
+        doc="Close the set after so many integrations and begin another, `-p2` after `-p1`.",
     ),
     Key(
         name="consumer.max_bytes_per_ms",
@@ -242,15 +241,26 @@ KEYS = (
         unit="bytes",
         minimum=0,
         default_doc="0 (no limit)",
-        planned=True,
-        doc="Close the set when it is so large and begin another.",
+        doc="Close the set before another integration would make it larger, subtables included, "
+        "and begin another, `-p2` after `-p1`.",
     ),
     Key(
         name="consumer.command",
         kind=Kind.COMMAND,
         default=(),
         default_doc="none",
-        planned=True,
-        doc="Run for each closed set: a list of arguments in which `{path}` is the set.",
+        doc="Run for each closed set: a list of arguments in which `{path}` is the set. No shell; "
+        "in the background, two at a time. One that fails makes the exit code 8.",
+    ),
+    Key(
+        name="consumer.command_timeout",
+        kind=Kind.NUMBER,
+        default=3600.0,
+        unit="s",
+        minimum=0,
+        default_doc="3600 (an hour)",
+        doc="A command that takes longer than this is ended (SIGTERM, SIGKILL 5 s later) and has "
+        "failed; 0 is never. At its end the receiver waits for commands until a further "
+        "signal ends them.",
     ),
 )

@@ -46,6 +46,18 @@ class ScanConsumer(Protocol):
         ...
 
 
+@runtime_checkable
+class ScanBeginConsumer(Protocol):
+    """A consumer that is told of the beginnings of scans."""
+
+    async def scan_began(self, ledger: ScanLedger) -> None:
+        """Take note that the next payloads are of another scan.
+
+        The receiver goes on counting in its ledger, and is ahead of the payloads.
+        """
+        ...
+
+
 def load(name: str, config: Config, model: TelescopeModel) -> Any:
     """Construct a consumer.
 

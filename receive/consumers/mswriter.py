@@ -1,4 +1,4 @@
-"""The consumer that writes Measurement Sets: one for each scan."""
+"""The consumer that writes Measurement Sets: one for each scan, or several that part it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 
 from receive import __version__
 from receive.consumers.names import output_path
+from receive.consumers.rotation import Rotation
+from receive.consumers.set_account import SetAccount
 from receive.errors import OutputError
 from receive.measurement_set.kernels import compile_kernels
-from receive.measurement_set.space import check_free_space, required_bytes
+from receive.measurement_set.space import check_free_space
 from receive.measurement_set.writer import SetWriter
 from receive.progress import format_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from receive.config import Config
     from receive.icd.payload import Payload
     from receive.model import TelescopeModel
@@ -25,7 +29,12 @@ logger = logging.getLogger(__name__)
 
 
 class MeasurementSetConsumer:
-    """Writes the payloads of each scan into a Measurement Set.
+    """Writes the payloads of each scan into Measurement Sets.
+
+    Attributes
+    ----------
+    on_closed
+        Called with each set that was closed.
 
     Raises
     ------
@@ -37,15 +46,26 @@ class MeasurementSetConsumer:
         self._config = config
         self._model = tm
         self._template = Path(config["reception.datamodel"])
+        self._rotation = Rotation.make(config, tm)
         self._writer: SetWriter | None = None
         self._path = output_path(config, 1)
         self._scans = 0
-        self.written: list[Path] = []
+        self._part = 0
+        self._in_scan = False
+        self._scan_so_far: ScanLedger | None = None
+        self._account: SetAccount
+        self.on_closed: Callable[[Path], None] = _ignore
         self._check_output(self._path)
-        limit = config["reception.max_dumps"]
-        dumps = len(tm.times_mjd_s)
-        self._dumps_per_set = min(limit, dumps) if limit else dumps
-        check_free_space(self._path, required_bytes(tm, self._dumps_per_set))
+        for path in self._rotation.earlier_sets():
+            self._check_output(path)
+            logger.warning("%s is of an earlier run, and replaced when its turn comes", path)
+        # A command may move closed sets away while more are written.
+        leaves = bool(config["consumer.command"])
+        check_free_space(
+            self._path,
+            self._rotation.required_bytes(),
+            self._rotation.set_bytes(1) if leaves else None,
+        )
         # Now, not when the first integration waits for it.
         compile_kernels()
 
@@ -58,17 +78,29 @@ class MeasurementSetConsumer:
         if not path.parent.is_dir():
             raise OutputError(f"{path} cannot be written: there is no folder {path.parent}")
 
+    async def scan_began(self, ledger: ScanLedger) -> None:
+        """Take note of the ledger that the receiver keeps up to date."""
+        self._scan_so_far = ledger
+
     async def consume(self, payload: Payload) -> None:
-        """Write one integration; the first of a scan creates its set."""
+        """Write one integration; the first of a scan, or of a part of it, creates its set."""
+        if self._writer is not None and self._rotation.is_full(self._writer.dumps_closed):
+            self._close(self._lines_so_far())
         if self._writer is None:
             self._writer = self._create(payload)
         self._writer.write(payload)
+        self._account.add(payload)
         logger.debug("%s: integration %d closed", self._path.name, self._writer.dumps_closed)
 
     def _create(self, payload: Payload) -> SetWriter:
-        self._scans += 1
-        self._path = output_path(self._config, self._scans)
+        if not self._in_scan:
+            self._in_scan = True
+            self._scans += 1
+            self._part = 0
+        self._part += 1
+        self._path = output_path(self._config, self._scans, self._part)
         self._check_output(self._path)
+        self._account = SetAccount(len(payload.parts))
         start = payload.channel_id
         logger.info("Writing %s (%s free)", self._path, format_bytes(_free(self._path)))
         return SetWriter.create(
@@ -83,24 +115,40 @@ class MeasurementSetConsumer:
             channels=(start, payload.channel_count),
             scan_number=payload.scan_id,
             fd_zero=self._config["reception.fd_zero"],
-            expected_dumps=self._dumps_per_set,
+            expected_dumps=self._rotation.expected_dumps(self._part),
         )
 
     async def scan_ended(self, ledger: ScanLedger) -> None:
         """Close the scan's set, with its ledger in HISTORY."""
-        self._close(ledger.lines())
+        self._close([*self._own_lines(), *ledger.lines()])
+        self._in_scan = False
+        self._scan_so_far = None
 
     async def close(self) -> None:
         """Close the set that is still open."""
-        self._close([])
+        self._close(self._lines_so_far())
+
+    def _own_lines(self) -> list[str]:
+        """Return what a part of a scan holds itself."""
+        if self._writer is None or self._rotation.dumps_per_set is None:
+            return []
+        return self._account.lines(f"part {self._part} of scan {self._scans}")
+
+    def _lines_so_far(self) -> list[str]:
+        so_far = self._scan_so_far.refusals() if self._scan_so_far is not None else []
+        return [*self._own_lines(), *(f"scan {self._scans} so far: {text}" for text in so_far)]
 
     def _close(self, history: list[str]) -> None:
         if self._writer is None:
             return
         writer, self._writer = self._writer, None
         writer.close(history=history)
-        self.written.append(self._path)
         logger.info("Closed %s: %d integrations", self._path, writer.dumps_closed)
+        self.on_closed(self._path)
+
+
+def _ignore(path: Path) -> None:
+    del path
 
 
 def _free(path: Path) -> int:

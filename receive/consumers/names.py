@@ -9,12 +9,19 @@ if TYPE_CHECKING:
     from receive.config import Config
 
 
-def output_path(config: Config, scan: int) -> Path:
-    """Return where a scan of this receiver is written.
+def rotates(config: Config) -> bool:
+    """Whether a scan is parted into several sets."""
+    return bool(config["consumer.max_dumps_per_ms"] or config["consumer.max_bytes_per_ms"])
 
-    ``vis.ms`` stays ``vis.ms`` when one receiver takes one scan.  Receiver 2 of several
-    (`reception.process_count`) writes ``vis-r2.ms``; when several scans may come
-    (`reception.max_scans` other than 1) the first is ``vis-s1.ms``.
+
+def output_path(config: Config, scan: int, part: int = 1) -> Path:
+    """Return where a part of a scan of this receiver is written.
+
+    ``vis.ms`` stays ``vis.ms`` when one receiver takes one scan into one set.  Receiver 2 of
+    several (`reception.process_count`) writes ``vis-r2.ms``; when several scans may come
+    (`reception.max_scans` other than 1) the first is ``vis-s1.ms``; when a set is closed for
+    another one (`consumer.max_dumps_per_ms`, `consumer.max_bytes_per_ms`) the first is
+    ``vis-p1.ms``.  All three: ``vis-r2-s1-p1.ms``.
 
     Parameters
     ----------
@@ -22,6 +29,8 @@ def output_path(config: Config, scan: int) -> Path:
         The configuration.
     scan
         1 for the first scan of the run.
+    part
+        1 for the first set of a scan.
     """
     path = Path(config["reception.outputfilename"])
     suffix = ""
@@ -29,4 +38,6 @@ def output_path(config: Config, scan: int) -> Path:
         suffix += f"-r{config['reception.process_index']}"
     if config["reception.max_scans"] != 1:
         suffix += f"-s{scan}"
+    if rotates(config):
+        suffix += f"-p{part}"
     return path.with_name(f"{path.stem}{suffix}{path.suffix}")

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from receive.consumers.base import ScanConsumer
+from receive.consumers.base import ScanBeginConsumer, ScanConsumer
 from receive.errors import ConsumerError, VisReceiveError
 from receive.icd.payload import Payload, PayloadPart
 
@@ -31,6 +31,7 @@ class _Item:
     payload: Payload | None = None
     give_back: Callable[[], None] | None = None
     ledger: ScanLedger | None = None
+    begins: bool = False
 
 
 class ConsumerThread:
@@ -94,6 +95,10 @@ class ConsumerThread:
                 return
             self._waiting_empty += 1
         self._put(_Item(payload=payload))
+
+    def begin_scan(self, ledger: ScanLedger) -> None:
+        """Tell it that a scan begins, after all payloads given so far."""
+        self._put(_Item(ledger=ledger, begins=True))
 
     def end_scan(self, ledger: ScanLedger) -> None:
         """Tell it that a scan is over, after all payloads given so far."""
@@ -160,7 +165,9 @@ class ConsumerThread:
 
     async def _take(self, item: _Item) -> None:
         if item.ledger is not None:
-            if isinstance(self._consumer, ScanConsumer):
+            if item.begins and isinstance(self._consumer, ScanBeginConsumer):
+                await self._consumer.scan_began(item.ledger)
+            if not item.begins and isinstance(self._consumer, ScanConsumer):
                 await self._consumer.scan_ended(item.ledger)
             return
         if item.payload is None:

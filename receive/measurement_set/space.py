@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from receive.errors import OutputError
+from receive.measurement_set.headers import MAX_ROWS
 from receive.measurement_set.live import BALLAST_BYTES, output_error
 from receive.measurement_set.tiles import plan_columns
 
@@ -36,10 +37,37 @@ def required_bytes(model: TelescopeModel, n_dumps: int, *, weight_spectrum: bool
     return tiles + SUBTABLES_BYTES + BALLAST_BYTES
 
 
-def check_free_space(path: Path, needed_bytes: int) -> None:
+def dumps_within(model: TelescopeModel, most_bytes: int) -> int:
+    """Return how many integrations a set of at most `most_bytes` holds; 0 if not even one."""
+    low, high = 0, 1
+    while high * model.num_baselines <= MAX_ROWS and required_bytes(model, high) <= most_bytes:
+        low, high = high, 2 * high
+    # low fits, high does not.
+    while high - low > 1:
+        middle = (low + high) // 2
+        if middle * model.num_baselines <= MAX_ROWS and (
+            required_bytes(model, middle) <= most_bytes
+        ):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def check_free_space(path: Path, needed_bytes: int, at_once_bytes: int | None = None) -> None:
     """Compare what a set takes with what is free where it will be.
 
     Warns where it is scarce.
+
+    Parameters
+    ----------
+    path
+        The set.
+    needed_bytes
+        What it will take.
+    at_once_bytes
+        How much of that at one time, if somebody may take away what was written: only that must
+        be free, and for the rest there is a warning.
 
     Raises
     ------
@@ -52,10 +80,11 @@ def check_free_space(path: Path, needed_bytes: int) -> None:
     except OSError as error:
         raise output_error(error, path) from error
     free_bytes = system.f_bavail * system.f_frsize
-    if free_bytes < needed_bytes:
+    must_be_free = needed_bytes if at_once_bytes is None else at_once_bytes
+    if free_bytes < must_be_free:
         raise OutputError(
-            f"{path} takes {_readable(needed_bytes)}, but {_readable(free_bytes)} are free on "
-            f"its disk: free {_readable(needed_bytes - free_bytes)}, or choose another disk"
+            f"{path} takes {_readable(must_be_free)}, but {_readable(free_bytes)} are free on "
+            f"its disk: free {_readable(must_be_free - free_bytes)}, or choose another disk"
         )
     if free_bytes < SCARCE_FACTOR * needed_bytes:
         log.warning(

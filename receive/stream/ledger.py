@@ -36,6 +36,9 @@ class ScanLedger:
         int64 (groups,): heaps that came whole and in time.
     refused
         int64 (groups, reasons): heaps that were not placed.
+    kernel_dropped
+        int64 (groups,): packets that the kernel dropped of each group's socket; None where nobody
+        counts them (TCP loses none).
     payload_bytes
         Bytes of records received.
     """
@@ -49,6 +52,8 @@ class ScanLedger:
     first_ticks: int = 0
     last_ticks: int = 0
     ended_streams: int = 0
+    kernel_before: NDArray[np.int64] | None = None
+    kernel_dropped: NDArray[np.int64] | None = None
     received: NDArray[np.int64] = field(init=False)
     refused: NDArray[np.int64] = field(init=False)
 
@@ -72,6 +77,12 @@ class ScanLedger:
         """Take over the counters of the network threads."""
         self.refused = counters - self.counters_before
 
+    def update_kernel_dropped(self, counts: NDArray[np.int64] | None) -> None:
+        """Take over the kernel's counts of this run, int64 (groups,)."""
+        if counts is not None:
+            before = 0 if self.kernel_before is None else self.kernel_before
+            self.kernel_dropped = counts - before
+
     @property
     def expected(self) -> int:
         """Heaps of all channel groups in all integrations."""
@@ -86,6 +97,11 @@ class ScanLedger:
     def payload_bytes(self) -> int:
         """Bytes of records received."""
         return int((self.received * self.group_data_bytes).sum())
+
+    @property
+    def kernel_dropped_total(self) -> int | None:
+        """Packets that the kernel dropped; None where nobody counts them."""
+        return None if self.kernel_dropped is None else int(self.kernel_dropped.sum())
 
     def refused_total(self, reason: Reason) -> int:
         """Return how many heaps were refused for a reason."""
@@ -108,6 +124,7 @@ class ScanLedger:
             "heaps_duplicate": self.refused_total(Reason.DUPLICATE),
             "heaps_no_buffer": self.refused_total(Reason.NO_BUFFER),
             "heaps_malformed": malformed,
+            "kernel_dropped_packets": self.kernel_dropped_total,
             "payload_bytes": self.payload_bytes,
             "groups": [
                 {
@@ -115,6 +132,9 @@ class ScanLedger:
                     "expected": self.dumps,
                     "received": int(self.received[group]),
                     "missing": self.dumps - int(self.received[group]),
+                    "kernel_dropped_packets": (
+                        None if self.kernel_dropped is None else int(self.kernel_dropped[group])
+                    ),
                     "refused": {
                         REASON_TEXT[r]: int(self.refused[group, r])
                         for r in Reason
@@ -127,21 +147,41 @@ class ScanLedger:
 
     def lines(self) -> list[str]:
         """Return the ledger for people: log and HISTORY."""
+        dropped = np.zeros_like(self.received)
+        if self.kernel_dropped is not None:
+            dropped = self.kernel_dropped
+        head = f"scan {self.index} (scan id {self.scan_id}): {self.span()}"
+        lines = ["; ".join([head, *self.refusals()])]
+        lines += [
+            self._group_line(int(group))
+            + (f"; kernel dropped {dropped[group]} packets" if dropped[group] else "")
+            for group in np.flatnonzero((self.received != self.dumps) | (dropped > 0))
+        ]
+        return lines
+
+    def span(self) -> str:
+        """Return times and counts of integrations and heaps in words."""
+        return (
+            f"{self.dumps} integrations "
+            f"{_iso(self.first_ticks)} to {_iso(self.last_ticks)}, heaps expected {self.expected} "
+            f"= received {int(self.received.sum())} + missing {self.missing}"
+        )
+
+    def refusals(self) -> list[str]:
+        """Return in words what did not arrive or was refused: nothing if there is none of it."""
         refused = [
             f"{REASON_TEXT[r]} {self.refused_total(r)}" for r in Reason if self.refused_total(r)
         ]
-        lines = [
-            f"scan {self.index} (scan id {self.scan_id}): {self.dumps} integrations "
-            f"{_iso(self.first_ticks)} to {_iso(self.last_ticks)}, heaps expected {self.expected} "
-            f"= received {int(self.received.sum())} + missing {self.missing}"
-            + (f"; refused: {', '.join(refused)}" if refused else "")
-        ]
-        lines += [
+        texts = [f"refused: {', '.join(refused)}"] if refused else []
+        if self.kernel_dropped is not None:
+            texts.append(f"kernel dropped {self.kernel_dropped_total} packets")
+        return texts
+
+    def _group_line(self, group: int) -> str:
+        return (
             f"channel group {group}: expected {self.dumps}, received {self.received[group]}, "
             f"missing {self.dumps - self.received[group]}"
-            for group in np.flatnonzero(self.received != self.dumps)
-        ]
-        return lines
+        )
 
 
 def _iso(ticks: int) -> str:

@@ -10,10 +10,13 @@ import numpy as np
 from receive.icd.payload import Payload, PayloadPart
 from receive.icd.records import RECORD_DTYPE, Telescope
 from receive.icd.times import mjd_s_from_ticks, split_ticks, ticks_from_mjd_s
+from receive.stream.kernel_drops import KernelDrops
 from receive.stream.ledger import ScanLedger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
     from receive.model import TelescopeModel
     from receive.stream.dump import Dump
@@ -46,8 +49,10 @@ class Scans:
         self._epoch = -1
         self._last_ticks = 0
         self._last_index: int | None = None
+        self._kernel_before: NDArray[np.int64] | None = None
         self.current: ScanLedger | None = None
         self.finished: list[ScanLedger] = []
+        self.kernel_drops = KernelDrops()
 
     @property
     def epoch(self) -> int:
@@ -61,8 +66,8 @@ class Scans:
         other_scan = dump.scan_id is not None and dump.scan_id != self.current.scan_id
         return dump.epoch != self._epoch or (other_scan and self.current.scan_id != 0)
 
-    def begin(self, dump: Dump) -> None:
-        """Begin a scan with its first dump."""
+    def begin(self, dump: Dump) -> ScanLedger:
+        """Begin a scan with its first dump; return its ledger, which is kept up to date."""
         self._epoch = dump.epoch
         self._last_ticks = 0
         self._last_index = None
@@ -76,7 +81,10 @@ class Scans:
             scan_id=dump.scan_id or 0,
             group_data_bytes=self._state.group_data_bytes,
             counters_before=before,
+            kernel_before=self._kernel_before,
         )
+        self.update()
+        return self.current
 
     def end(self) -> ScanLedger:
         """End the current scan and return its ledger."""
@@ -85,12 +93,16 @@ class Scans:
         self.update()
         ended, self.current = self.current, None
         self.finished.append(ended)
+        # What is dropped between two scans belongs to the next one, as with refused heaps.
+        self._kernel_before = self.kernel_drops.counts
         return ended
 
     def update(self) -> None:
         """Bring the counts of the current scan up to date."""
+        dropped = self.kernel_drops.read()
         if self.current is not None:
             self.current.update_refused(self._state.counters.copy())
+            self.current.update_kernel_dropped(dropped)
 
     def payloads(self, dump: Dump) -> Iterator[tuple[Payload, bool]]:
         """Return the payloads that a dump makes, in time order.

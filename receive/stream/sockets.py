@@ -188,18 +188,31 @@ def _explain(error: OSError | OverflowError, endpoint: Endpoint, port: int, *, t
     return f"{where} cannot be bound: {error}"
 
 
+def granted_bytes(opened: socket.socket) -> int:
+    """Return the socket buffer that the kernel grants to payload."""
+    # Linux reports twice that; the other half is its own bookkeeping.
+    return opened.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+
+
+def rmem_max_bytes() -> int | None:
+    """Return the largest socket buffer that the kernel grants; None where it does not tell."""
+    try:
+        return int(_RMEM_MAX.read_text())
+    except (OSError, ValueError):
+        return None
+
+
 def _warn_of_small_buffer(sockets: list[socket.socket], buffer_bytes: int) -> None:
     if not sockets:
         return
-    # Linux reports twice what it grants to payload; the other half is its own bookkeeping.
-    granted = sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+    granted = granted_bytes(sockets[0])
     if granted < buffer_bytes:
-        limit = _RMEM_MAX.read_text().strip() if _RMEM_MAX.exists() else "unknown"
+        limit = rmem_max_bytes()
         logger.warning(
             "The kernel grants %d bytes of socket buffer instead of %d (net.core.rmem_max = %s); "
             "to lose fewer packets: sudo sysctl -w net.core.rmem_max=%d",
             granted,
             buffer_bytes,
-            limit,
+            "unknown" if limit is None else limit,
             buffer_bytes,
         )

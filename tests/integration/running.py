@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from receive.config import Config
 from receive.plan import Plan
-from receive.receiver import Outcome, Receiver
+from receive.receiver import Receiver
 from tests.integration.recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from receive.outcome import Outcome
     from tests.integration.senders import Observation
 
 PATIENCE_S = 30.0

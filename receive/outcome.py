@@ -1,0 +1,72 @@
+"""How a run ended: its ledgers, what was lost, what failed, which sets were closed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from receive.errors import VisReceiveError
+    from receive.stream.ledger import ScanLedger
+
+
+@dataclass
+class Outcome:
+    """How a run ended.
+
+    Attributes
+    ----------
+    scans
+        Ledgers of its scans.
+    seconds
+        From the first heap to the last dump.
+    errors
+        What consumers failed with, and the command for closed sets after them.
+    dropped
+        By consumer, dumps for which it had no room.
+    after_end
+        Dumps of a scan that came when it had been closed.
+    kernel_dropped
+        Packets that the kernel dropped of our sockets in the whole run, by stream; None where
+        nobody counts them.
+    sets
+        Measurement Sets that were closed.
+    commands
+        How the commands for them ended.
+    """
+
+    scans: list[ScanLedger] = field(default_factory=list)
+    seconds: float = 0.0
+    errors: list[VisReceiveError] = field(default_factory=list)
+    dropped: dict[str, int] = field(default_factory=dict)
+    after_end: int = 0
+    kernel_dropped: list[int] | None = None
+    sets: list[Path] = field(default_factory=list)
+    commands: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def lost(self) -> bool:
+        """Whether any heap is missing, or any dump was dropped or came after its scan's end."""
+        missing = any(scan.missing for scan in self.scans)
+        return missing or any(self.dropped.values()) or self.after_end > 0
+
+
+def summary(outcome: Outcome) -> dict[str, Any]:
+    """Return what a run received, for programs."""
+    dropped = outcome.kernel_dropped
+    return {
+        "lost": outcome.lost,
+        "seconds": outcome.seconds,
+        "payload_bytes": sum(scan.payload_bytes for scan in outcome.scans),
+        "integrations_after_end": outcome.after_end,
+        "kernel_dropped_packets": None if dropped is None else sum(dropped),
+        "consumers": {
+            "dropped": outcome.dropped,
+            "errors": [str(error) for error in outcome.errors],
+        },
+        "sets": [str(path) for path in outcome.sets],
+        "commands": outcome.commands,
+        "scans": [scan.as_dict() for scan in outcome.scans],
+    }
