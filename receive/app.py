@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from receive import cli
-from receive.processes.parent import end_with
-from receive.processes.shares import same_command, shares
-from receive.processes.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,12 +77,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``emu-recv``; return its exit code."""
     args = _parser().parse_args(argv)
     if args.parent is not None:
+        from receive.processes.parent import end_with  # noqa: PLC0415 (--help must be fast)
+
         end_with(args.parent)
     cli.setup_logging(args.verbose)
     config = cli.load_config(args)
     config.require_available(ACTS_ON)
     if args.processes == 1:
         return check(config) if args.check else receive(config, args)
+    from receive.processes.shares import same_command, shares  # noqa: PLC0415
+    from receive.processes.supervisor import Supervisor  # noqa: PLC0415
+
     each = shares(config, args.processes)
     if args.check:
         return check_shares(config, each)

@@ -7,7 +7,7 @@ it is.  What a piece does not have is flagged.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -103,67 +103,69 @@ class Joined:
         """Return an integration; its arrays are valid until the next is read."""
         model = self.model
         time_mjd_s = float(model.times_mjd_s[index])
-        weight = np.zeros(model.num_baselines)
-        offset_s = np.zeros(model.num_baselines)
-        number = 0
-        for block in self._blocks:
-            if block.piece is None:
-                continue
+        exposure_s = float(model.exposures_s[index])
+        offsets_s = np.zeros((len(self._pieces), model.num_baselines))
+        channels = [block.channels for block in self._blocks if block.piece is not None]
+        for number, taken in enumerate(channels):
             own = int(self._index[number, index])
             if own < 0:
-                self._clear(block.channels)
+                self._clear(taken)
                 self.missing_rows += model.num_baselines
-            else:
-                self._read_piece(number, own, block, time_mjd_s, weight, offset_s)
-            number += 1
-        # Offsets, not times: a float64 of MJD seconds has no more than a microsecond.
-        mean_s = np.divide(offset_s, weight, out=np.zeros_like(weight), where=weight > 0)
+                continue
+            centroid = self._read_piece(number, own, taken)
+            rows = self._slots[number]
+            offsets_s[number, slice(None) if rows is None else rows] = centroid - time_mjd_s
         return Rows(
             time_mjd_s,
             self._data,
             self._flag,
             self._weights,
-            time_mjd_s + mean_s,
+            time_mjd_s + self._mean_offset_s(offsets_s, channels, exposure_s),
             model.uvw(index),
             float(model.intervals_s[index]),
-            float(model.exposures_s[index]),
+            exposure_s,
         )
 
-    def _read_piece(
-        self,
-        number: int,
-        own: int,
-        block: Block,
-        time_mjd_s: float,
-        weight: NDArray[np.float64],
-        offset_s: NDArray[np.float64],
-    ) -> None:
-        piece, slots, taken = self._pieces[number], self._slots[number], block.channels
+    def _read_piece(self, number: int, own: int, taken: slice) -> NDArray[np.float64]:
+        """Put a piece's integration in its place; return TIME_CENTROID of its baselines."""
+        piece, slots = self._pieces[number], self._slots[number]
         read = piece.reader.integration(own, 0, piece.channels, self._buffers[number])
         self._buffers[number] = read
-        full = np.abs(block.width_hz) * read.exposure_s
-        good = ~read.flag
-        weights = (
-            np.where(good, full[:, None], 0).astype(np.float32)
-            if read.weight_spectrum is None
-            else read.weight_spectrum
-        )
-        fraction = np.divide(weights, full[:, None], where=good, out=np.zeros(weights.shape))
-        sums = fraction.sum(axis=(1, 2))
+        weights: NDArray[Any] | None = read.weight_spectrum
+        if weights is None:
+            full = np.abs(piece.model.channel_width_hz) * read.exposure_s
+            weights = np.where(read.flag, 0, full[:, None])
         if slots is None:
             self._data[:, taken] = read.data
             self._flag[:, taken] = read.flag
             self._weights[:, taken] = weights
-            rows: slice | NDArray[np.intp] = slice(None)
         else:
             self._clear(taken)
             self._data[slots, taken] = read.data
             self._flag[slots, taken] = read.flag
             self._weights[slots, taken] = weights
-            rows = slots
-        weight[rows] += sums
-        offset_s[rows] += sums * (read.time_centroid - time_mjd_s)
         self.missing_rows += self.model.num_baselines - int(read.present.sum())
+        return read.time_centroid
+
+    def _mean_offset_s(
+        self, offsets_s: NDArray[np.float64], channels: Sequence[slice], exposure_s: float
+    ) -> NDArray[np.float64]:
+        """Return how far TIME_CENTROID is from TIME: the mean by what was correlated, (baselines,).
+
+        Of offsets, not of times: a float64 of MJD seconds has no more than a microsecond.
+        """
+        total = np.zeros(offsets_s.shape[1])
+        if not offsets_s.any():
+            return total
+        weight = np.zeros_like(total)
+        full = np.abs(self.model.channel_width_hz) * exposure_s
+        inverse = np.divide(1, full, out=np.zeros_like(full), where=full > 0)
+        for offset_s, taken in zip(offsets_s, channels, strict=True):
+            good = np.where(self._flag[:, taken], 0, self._weights[:, taken])
+            own = good.sum(axis=2, dtype=np.float64) @ inverse[taken]
+            weight += own
+            total += own * offset_s
+        return np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
 
     def _clear(self, channels: slice) -> None:
         self._data[:, channels] = 0

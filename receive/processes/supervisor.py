@@ -7,6 +7,7 @@ others go on without it, because what they receive comes only once.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -264,7 +265,9 @@ def _pass_on_lines(selector: selectors.BaseSelector, timeout_s: float) -> bool:
         source: Any = key.fileobj
         told, more = source.read()
         for line in told:
-            write_line(line, key.data)
+            # That nobody reads them any more must not end an observation.
+            with contextlib.suppress(OSError):
+                write_line(line, key.data)
         if not more:
             selector.unregister(source)
             source.close()
