@@ -219,12 +219,7 @@ def test_no_orphans_are_left_when_the_parent_is_killed(
 
 
 def test_losses_can_be_a_failure(tmp_path: Path, simulated: Path) -> None:
-    receiver = start_receiver(
-        tmp_path,
-        simulated,
-        STREAMS | {"reception.idle_timeout": 2},
-        flags=[*THREE, "--fail-on-loss"],
-    )
+    receiver = start_receiver(tmp_path, simulated, STREAMS, flags=[*THREE, "--fail-on-loss"])
     # All but the last stream arrive: of the third receiver's two, one is missing.
     nowhere = ",".join([*receiver.endpoints.split(",")[:-1], "127.0.0.1:9"])
     send(receiver, simulated, STREAMS | {"transmission.endpoints": nowhere})
