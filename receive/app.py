@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import signal
 import sys
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING
 from receive import cli
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
     from types import FrameType
 
@@ -53,16 +53,54 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="write the summary of the run, JSON, when it has ended",
     )
+    parser.add_argument(
+        "--processes",
+        type=_process_count,
+        default=1,
+        metavar="N",
+        help="share the streams out among N receivers on this machine, which this command starts, "
+        "watches and ends with; each writes its own sets, FILE-r0.ms and so on, and ms-concat "
+        "makes one of them",
+    )
+    parser.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     return parser
+
+
+def _process_count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError("give 1 or more")
+    return count
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``emu-recv``; return its exit code."""
     args = _parser().parse_args(argv)
+    if args.parent is not None:
+        from receive.processes.parent import end_with  # noqa: PLC0415 (--help must be fast)
+
+        end_with(args.parent)
     cli.setup_logging(args.verbose)
     config = cli.load_config(args)
     config.require_available(ACTS_ON)
-    return check(config) if args.check else receive(config, args)
+    if args.processes == 1:
+        return check(config) if args.check else receive(config, args)
+    from receive.processes.shares import same_command, shares  # noqa: PLC0415
+    from receive.processes.supervisor import Supervisor  # noqa: PLC0415
+
+    each = shares(config, args.processes)
+    if args.check:
+        return check_shares(config, each)
+    return Supervisor(same_command(argv), each).run(args.ready_file, args.summary_file)
+
+
+def check_shares(config: Config, each: Sequence[dict[str, int]]) -> int:
+    """Print what each of several receivers would take."""
+    for share in each:
+        index, count = share["reception.process_index"], share["reception.process_count"]
+        sys.stdout.write(f"receiver r{index}, {index + 1} of {count}\n")
+        check(config.with_values(share, "--processes"))
+    return 0
 
 
 def check(config: Config) -> int:
@@ -100,8 +138,9 @@ def receive(config: Config, args: argparse.Namespace) -> int:
     report = summary(outcome)
     if args.summary_file is not None:
         args.summary_file.write_text(json.dumps(report, indent=2) + "\n")
-    sys.stdout.write("\n".join(_summary_lines(outcome)) + "\n")
-    sys.stdout.flush()
+    if args.parent is None:
+        sys.stdout.write("\n".join(_summary_lines(outcome)) + "\n")
+        sys.stdout.flush()
     return _exit_code(outcome, caught, fail_on_loss=args.fail_on_loss)
 
 

@@ -16,6 +16,7 @@ from receive.errors import ConfigError, NothingReceivedError
 from receive.icd.times import ticks_from_mjd_s
 from receive.model.telescope import MATCH_INTERVALS
 from receive.outcome import Outcome
+from receive.port_ranges import port_ranges
 from receive.progress import Progress, format_bytes
 from receive.stream.scans import Scans
 from receive.stream.sockets import Endpoint, open_sockets, resolve
@@ -26,7 +27,6 @@ from receive.stream.window import ENDED_GRACE_S, Window
 if TYPE_CHECKING:
     import socket
     import threading
-    from collections.abc import Iterator
     from pathlib import Path
 
     from receive.config import Config
@@ -171,7 +171,7 @@ class Receiver:
         ports = [opened.getsockname()[1] for opened in sockets]
         host = sockets[0].getsockname()[0]
         logger.info(
-            "Ready: %s %s, ports %s", self._config["reception.transport"], host, _ranges(ports)
+            "Ready: %s %s, ports %s", self._config["reception.transport"], host, port_ranges(ports)
         )
         if ready_file is not None:
             content = json.dumps({"pid": os.getpid(), "host": host, "ports": ports})
@@ -369,17 +369,3 @@ def _shared_state(config: Config, plan: Plan) -> SharedState:
 def _close_all(sockets: list[socket.socket]) -> None:
     for opened in sockets:
         opened.close()
-
-
-def _ranges(ports: list[int]) -> str:
-    return ",".join(_runs(ports))
-
-
-def _runs(ports: list[int]) -> Iterator[str]:
-    first = previous = ports[0]
-    for port in [*ports[1:], -1]:
-        if port == previous + 1:
-            previous = port
-            continue
-        yield f"{first}-{previous}" if previous > first else f"{first}"
-        first = previous = port

@@ -128,7 +128,7 @@ KEYS = (
         nullable=True,
         unit="bytes",
         minimum=1,
-        default_doc="25 % of the memory limit",
+        default_doc="25 % of the memory limit, divided by `--processes`",
         doc="Memory for dumps in flight, a hard bound: pool = buffer_memory / dump size, window = "
         "min(`reception.ring_heaps`, pool - 2); a pool under 4 dumps is an error that says how "
         "much it takes.",
@@ -217,7 +217,7 @@ KEYS = (
         default=0,
         minimum=0,
         doc="This is receiver i of n: it takes its share of the streams, whole streams each, and "
-        "the ports that belong to them.",
+        "the ports that belong to them. `--processes` gives it to each of several on one machine.",
     ),
     Key(
         name="reception.process_count",

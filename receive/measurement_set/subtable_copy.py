@@ -140,16 +140,16 @@ def cut_to_channels(target: Path, data_desc_id: int, start: int, count: int) -> 
     if count == channels:
         return
     taken = slice(start, start + count)
-    _free_shapes(path)
+    free_shapes(path)
     with tables.table(str(path), readonly=False, ack=False) as windows:
         _cut_window(windows, window, channels, taken)
     if (target / "SYSCAL").is_dir():
-        _free_shapes(target / "SYSCAL")
+        free_shapes(target / "SYSCAL")
         with tables.table(str(target / "SYSCAL"), readonly=False, ack=False) as calibration:
             _cut_system_calibration(calibration, window, channels, taken)
 
 
-def _free_shapes(path: Path) -> None:
+def free_shapes(path: Path) -> None:
     """Rewrite a subtable whose arrays have fixed shapes, which cannot be cut, with free ones."""
     fresh = path.with_name(f"{path.name}.fresh")
     with tables.table(str(path), ack=False, lockoptions=_NO_LOCK) as table:
