@@ -87,6 +87,10 @@ def attack(folder: Path, seed: int, count: int, first: int = 0) -> Result:
     running = Running(observation, folder, options)
     try:
         return _attack(running, shape, (seed, count, first))
+    except Exception:
+        running.stop.set()
+        print("failed; the receiver says:", running.finish())  # raises what it ended with
+        raise
     finally:
         running.abandon()
         Recorder.made.clear()
