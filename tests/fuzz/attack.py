@@ -25,6 +25,7 @@ from tests.integration.recorder import Recorder
 from tests.integration.running import Running, wait_until
 from tests.integration.senders import Observation, Sender
 
+DUMP_TIMEOUT_S = 1.0
 REAL_SCAN = 990_099
 GROWTH_BYTES = 48 << 20
 """Of the resident memory, from the time on when everything has been used once."""
@@ -82,14 +83,13 @@ def attack(folder: Path, seed: int, count: int, first: int = 0) -> Result:
         "reception.consumer": "tests.fuzz.attack.Keeper",
         "reception.max_scans": 0,
         "reception.idle_timeout": 0,
-        "reception.dump_timeout": 0.05,
+        "reception.dump_timeout": DUMP_TIMEOUT_S,
     }
     running = Running(observation, folder, options)
     try:
         return _attack(running, shape, (seed, count, first))
     except Exception:
-        running.stop.set()
-        print("failed; the receiver says:", running.finish())  # raises what it ended with
+        running.end()  # raises what it ended with, which says more
         raise
     finally:
         running.abandon()
@@ -133,6 +133,9 @@ def _attack(running: Running, shape: dict[str, Any], which: tuple[int, int, int]
 
 
 def _receive_real_data(running: Running, sender: Sender, shape: dict[str, Any]) -> None:
+    # A new run begins when nothing of the old one is on its way any more.
+    window = running.receiver._window
+    wait_until(window.is_empty, "what was fuzzed has timed out")
     real = Observation(**shape, seed=9, scan_id=REAL_SCAN, first_heap_count=1 << 40)
     for stream in range(len(running.ports)):
         sender.send(stream, real.start(stream))
