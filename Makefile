@@ -38,6 +38,12 @@ demo: $(VENV)/.installed-demo ## simulate, send, receive, check and plot an obse
 test: $(VENV)/.installed-dev ## run every test that this machine can carry, and say what was left out
 	@PATH="$(abspath $(BIN)):$$PATH" bash scripts/test.sh
 
+SEED ?= 1
+COUNT ?= 1000000
+.PHONY: fuzz
+fuzz: $(VENV)/.installed-dev ## send COUNT=1000000 fuzzed packets by SEED=1 to a receiver
+	@$(BIN)/python -m tests.fuzz.attack --seed $(SEED) --count $(COUNT)
+
 .PHONY: lint
 lint: $(VENV)/.installed-dev ## ruff and mypy
 	@$(BIN)/ruff check .

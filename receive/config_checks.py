@@ -74,12 +74,23 @@ def _check_reception(config: Config) -> None:
             f"reception.backpressure true with reception.transport {transport}: only TCP can "
             "make a sender wait; accepted: reception.transport tcp",
         )
+    if transport == "ibverbs":
+        _check_interface(config, "reception.transport")
+        if config["reception.port_start"] == 0:
+            raise _refusal(
+                config,
+                ("reception.port_start", "reception.transport"),
+                "reception.port_start 0 with reception.transport ibverbs: the system cannot choose "
+                f"ports of a network card; accepted: 1 to {HIGHEST_PORT}",
+            )
     if config["reception.num_ports"] is not None:
         check_ports(config, "reception.port_start", config["reception.num_ports"])
 
 
 def _check_transmission(config: Config) -> None:
     transport = config["transmission.transport"]
+    if transport == "ibverbs":
+        _check_interface(config, "transmission.transport")
     endpoints = parse_endpoints(config["transmission.endpoints"])
     key = "transmission.endpoints" if endpoints else "transmission.target_host"
     hosts = [host for host, _ in endpoints] or [config["transmission.target_host"]]
@@ -98,6 +109,16 @@ def _check_transmission(config: Config) -> None:
             ("transmission.max_packet_size", "transmission.transport"),
             f"transmission.max_packet_size {size} with transmission.transport {transport}; "
             f"accepted: up to {LARGEST_UDP_BYTES}",
+        )
+
+
+def _check_interface(config: Config, key: str) -> None:
+    if config["reception.interface_address"] is None:
+        raise _refusal(
+            config,
+            (key,),
+            f"{key} ibverbs needs reception.interface_address, and there is none; accepted: the "
+            "IPv4 address, or the name, of the network card's interface",
         )
 
 

@@ -18,6 +18,7 @@ from receive.model.telescope import MATCH_INTERVALS
 from receive.outcome import Outcome
 from receive.port_ranges import port_ranges
 from receive.progress import Progress, format_bytes
+from receive.stream.ibverbs import IbverbsPort, open_ibverbs
 from receive.stream.scans import Scans
 from receive.stream.sockets import Endpoint, open_sockets, resolve
 from receive.stream.spead import SpeadStreams
@@ -27,6 +28,7 @@ from receive.stream.window import ENDED_GRACE_S, Window
 if TYPE_CHECKING:
     import socket
     import threading
+    from collections.abc import Sequence
     from pathlib import Path
 
     from receive.config import Config
@@ -131,19 +133,17 @@ class Receiver:
                 self._end_scan()
         return self._outcome()
 
-    def _bind(self) -> list[socket.socket]:
+    def _bind(self) -> Sequence[socket.socket | IbverbsPort]:
         reception = self._config["reception"]
         interface = reception["interface_address"]
         endpoint = Endpoint(
             resolve(reception["bind_hostname"], "reception.bind_hostname"),
             resolve(interface, "reception.interface_address") if interface else None,
         )
-        sockets = open_sockets(
-            endpoint,
-            list(self._plan.ports),
-            tcp=self._tcp,
-            buffer_bytes=reception["buffer_size"],
-        )
+        ports, buffer_bytes = list(self._plan.ports), reception["buffer_size"]
+        if reception["transport"] == "ibverbs":
+            return open_ibverbs(endpoint, ports, buffer_bytes)
+        sockets = open_sockets(endpoint, ports, tcp=self._tcp, buffer_bytes=buffer_bytes)
         if not self._tcp:
             self._scans.kernel_drops.watch(sockets)
         return sockets
@@ -167,7 +167,9 @@ class Receiver:
             )
         self._consumers = [ConsumerThread(name, made, spare) for name, made in instances]
 
-    def _announce(self, sockets: list[socket.socket], ready_file: Path | None) -> None:
+    def _announce(
+        self, sockets: Sequence[socket.socket | IbverbsPort], ready_file: Path | None
+    ) -> None:
         ports = [opened.getsockname()[1] for opened in sockets]
         host = sockets[0].getsockname()[0]
         logger.info(
@@ -366,6 +368,6 @@ def _shared_state(config: Config, plan: Plan) -> SharedState:
     )
 
 
-def _close_all(sockets: list[socket.socket]) -> None:
+def _close_all(sockets: Sequence[socket.socket | IbverbsPort]) -> None:
     for opened in sockets:
         opened.close()

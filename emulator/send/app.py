@@ -74,19 +74,20 @@ def entry() -> int:
 def _require_available(config: Config) -> None:
     config.require_available(["reader", "transmission", "payload", "reception.telescope"])
     transport = config["transmission.transport"]
-    if transport not in {"udp", "tcp"}:
+    if transport == "inproc":
         raise ConfigError(
             f"{config.place_of('transmission.transport')}: transmission.transport {transport} is "
-            f"not available to a command of its own; accepted: udp, tcp"
+            f"not available to a command of its own; accepted: udp, tcp, ibverbs"
         )
 
 
 async def _send(config: Config, reader: SetReader, plan: SendPlan) -> Summary:
     from emulator.send.addresses import resolve_targets  # noqa: PLC0415
+    from emulator.send.ibverbs import IbverbsTransmitter  # noqa: PLC0415
     from emulator.send.packetiser import Packetiser  # noqa: PLC0415
     from emulator.send.sender import Sender, StopRequest  # noqa: PLC0415
     from emulator.send.tcp import TcpTransmitter  # noqa: PLC0415
-    from emulator.send.transmitter import LinkSettings  # noqa: PLC0415
+    from emulator.send.transmitter import LinkSettings, Transmitter  # noqa: PLC0415
     from emulator.send.udp import UdpTransmitter  # noqa: PLC0415
     from receive.stream.sockets import resolve  # noqa: PLC0415
 
@@ -107,7 +108,12 @@ async def _send(config: Config, reader: SetReader, plan: SendPlan) -> Summary:
         hardware_id=config["transmission.hardware_id"],
         repeat_pointers=config["transmission.repeat_pointers"],
     )
-    transport = TcpTransmitter if config["transmission.transport"] == "tcp" else UdpTransmitter
+    transports: dict[str, type[Transmitter]] = {
+        "udp": UdpTransmitter,
+        "tcp": TcpTransmitter,
+        "ibverbs": IbverbsTransmitter,
+    }
+    transport = transports[config["transmission.transport"]]
     weights = [plan.layout.data_bytes(stream) for stream in range(plan.streams)]
     transmitter = transport(resolve_targets(plan.endpoints), weights, settings)
     with (

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import itertools
 import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -49,13 +50,13 @@ class LinkSettings:
     max_packet_size_bytes : int
         Largest packet.
     buffer_bytes : int
-        Socket buffer asked for.
+        Socket buffer asked for; with ibverbs the memory for packets of each lane.
     threads : int
         Network threads.
     ttl : int
         Of multicast packets.
     interface : str or None
-        Address of the interface that multicast leaves by.
+        Address of the interface that multicast, or all with ibverbs, leaves by.
     """
 
     rate_bytes_per_s: float
@@ -72,6 +73,13 @@ class Lane:
 
     stream: Any
     streams: range
+
+
+def lanes_of(streams: int, threads: int) -> list[range]:
+    """Return the streams of each lane, where one network thread serves each lane."""
+    lanes = min(threads, streams)
+    borders = [streams * lane // lanes for lane in range(lanes + 1)]
+    return [range(first, last) for first, last in itertools.pairwise(borders)]
 
 
 Batch = list[spead2.send.HeapReferenceList]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import socket
 from typing import TYPE_CHECKING
 
 import spead2.send.asyncio
 
-from emulator.send.transmitter import Lane, Transmitter
+from emulator.send.transmitter import Lane, Transmitter, lanes_of
 from receive.errors import NetworkError
 
 if TYPE_CHECKING:
@@ -25,9 +24,8 @@ class UdpTransmitter(Transmitter):
     async def _make_lanes(self) -> list[Lane]:
         for target in {t.address: t for t in self.targets}.values():
             self._check_route(target)
-        lanes = min(self.settings.threads, len(self.targets))
-        borders = [len(self.targets) * lane // lanes for lane in range(lanes + 1)]
-        return [self._lane(range(first, last)) for first, last in itertools.pairwise(borders)]
+        lanes = lanes_of(len(self.targets), self.settings.threads)
+        return [self._lane(streams) for streams in lanes]
 
     def _lane(self, streams: range) -> Lane:
         opened = self._open(self.targets[streams[0]])

@@ -23,8 +23,9 @@ KEYS = (
         kind=Kind.TEXT,
         default="udp",
         choices=TRANSPORTS,
-        planned_values=("ibverbs", "inproc"),
-        doc="What carries the heaps; multicast is `udp` with a group address.",
+        planned_values=("inproc",),
+        doc="What carries the heaps; multicast is `udp` with a group address; `ibverbs` takes UDP "
+        "packets straight from an RDMA network card.",
     ),
     Key(
         name="reception.bind_hostname",
@@ -40,7 +41,8 @@ KEYS = (
         default=None,
         nullable=True,
         default_doc="none",
-        doc="Address of the interface for multicast and ibverbs.",
+        doc="Address or name of the interface for multicast; ibverbs, of receiver and sender, "
+        "needs it.",
     ),
     Key(
         name="reception.port_start",
@@ -119,7 +121,8 @@ KEYS = (
         unit="bytes",
         minimum=1,
         default_doc="8 MiB",
-        doc="Socket buffer; a warning says how to raise the kernel's limit when it gives less.",
+        doc="Socket buffer of each stream, or the card's with ibverbs; a warning says how to raise "
+        "the kernel's limit when it gives less.",
     ),
     Key(
         name="reception.buffer_memory",

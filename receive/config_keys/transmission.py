@@ -24,7 +24,7 @@ KEYS = (
         kind=Kind.TEXT,
         default="udp",
         choices=TRANSPORTS,
-        planned_values=("ibverbs", "inproc"),
+        planned_values=("inproc",),
         doc="What carries the heaps; see `reception.transport`.",
     ),
     Key(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import ipaddress
@@ -80,13 +81,26 @@ def resolve(host: str | None, key: str) -> str:
         ) from error
 
 
+def interface_addresses() -> dict[str, str]:
+    """Return the IPv4 address of each interface that has one, by name."""
+    found = {}
+    for _, name in socket.if_nameindex():
+        with contextlib.suppress(OSError):
+            found[name] = _ask_address(name)
+    return found
+
+
 def _interface_address(name: str, key: str) -> str:
+    try:
+        return _ask_address(name)
+    except OSError as error:
+        raise NetworkError(f"{key} = {name}: the interface has no IPv4 address") from error
+
+
+def _ask_address(name: str) -> str:
     request = struct.pack("256s", name.encode()[:15])
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            answer = fcntl.ioctl(probe.fileno(), _SIOCGIFADDR, request)
-        except OSError as error:
-            raise NetworkError(f"{key} = {name}: the interface has no IPv4 address") from error
+        answer = fcntl.ioctl(probe.fileno(), _SIOCGIFADDR, request)
     return socket.inet_ntoa(answer[20:24])
 
 

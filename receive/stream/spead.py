@@ -14,11 +14,13 @@ import spead2
 import spead2.recv
 
 from receive.stream.connections import ports_in_use
+from receive.stream.ibverbs import IbverbsPort
 from receive.stream.placement import ITEM_IDS, place
 from receive.stream.state import LIVE_HEAPS, SharedState
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Sequence
 
 UDP_MAX_PACKET_BYTES = 9200
 TCP_MAX_PACKET_BYTES = 65536 + 1024
@@ -34,7 +36,8 @@ class SpeadStreams:
     state
         The shared arrays.
     sockets
-        One bound UDP or listening TCP socket for each stream; closed by `stop`.
+        One bound UDP or listening TCP socket for each stream, or its port on the card; closed by
+        `stop`.
     tcp
         Which of the two they are.
     threads
@@ -46,7 +49,7 @@ class SpeadStreams:
     def __init__(
         self,
         state: SharedState,
-        sockets: list[socket.socket],
+        sockets: Sequence[socket.socket | IbverbsPort],
         *,
         tcp: bool,
         threads: int = 0,
@@ -65,8 +68,19 @@ class SpeadStreams:
         self.closed_connections = 0
 
     def start(self) -> None:
-        """Begin to receive on all sockets."""
-        self._streams = [self._make(stream) for stream in range(len(self._sockets))]
+        """Begin to receive on all sockets.
+
+        Raises
+        ------
+        NetworkError
+            If a card cannot be used.
+        """
+        try:
+            for stream in range(len(self._sockets)):
+                self._streams.append(self._make(stream))
+        except BaseException:
+            self.stop()
+            raise
 
     def _make(self, stream: int) -> spead2.recv.ChunkRingStream:
         state = self._state
@@ -85,10 +99,13 @@ class SpeadStreams:
         )
         # Not add_free_chunk, which would zero the presence of all other streams too.
         made.free_ringbuffer.put_nowait(spead2.recv.Chunk(data=state.memory, present=state.present))
-        if self._tcp:
-            made.add_tcp_reader(self._sockets[stream], max_size=self._max_packet_bytes)
+        source = self._sockets[stream]
+        if isinstance(source, IbverbsPort):
+            source.attach(made, self._max_packet_bytes)
+        elif self._tcp:
+            made.add_tcp_reader(source, max_size=self._max_packet_bytes)
         else:
-            made.add_udp_reader(self._sockets[stream], max_size=self._max_packet_bytes)
+            made.add_udp_reader(source, max_size=self._max_packet_bytes)
         return made
 
     def packets(self) -> int:

@@ -159,7 +159,8 @@ class Window:
     def _read_start_heaps(self) -> None:
         state = self._state
         pool = state.pool_size.dumps
-        for row, group in np.argwhere(state.present[pool:]):
+        # Of a copy: numpy refuses to list what the network threads change meanwhile.
+        for row, group in np.argwhere(state.present[pool:].copy()):
             newest = int(state.streams["epoch"][group])
             epoch = newest - (newest - int(row)) % EPOCHS
             state.present[pool + row, group] = 0

@@ -253,7 +253,7 @@ def test_disk_that_fills_up_keeps_what_was_closed(tmp_path: Path, small_disk: Pa
         ({"reception.consumer": "no-such"}, CONFIG, ["no-such", "mswriter"]),
         ({"reception.consumer": "json.JSONDecoder"}, CONFIG, ["consume"]),
         ({"reception.ring_heap": 4}, CONFIG, ["ring_heap", "reception.ring_heaps"]),
-        ({"reception.transport": "ibverbs"}, CONFIG, ["ibverbs", "not available"]),
+        ({"reception.transport": "inproc"}, CONFIG, ["inproc", "not available"]),
         ({"reception.bind_hostname": "192.0.2.1"}, NETWORK, ["192.0.2.1", "not an address"]),
         ({"reception.bind_hostname": "no.such.host.invalid"}, NETWORK, ["no.such.host.invalid"]),
         (

@@ -223,7 +223,7 @@ def test_set_that_cannot_be_read_to_the_end_ends_its_streams(
         (["reader.num_repeats=0"], 2, "reader.num_repeats"),
         (["transmission.channels_per_stream=9"], 2, "more than the 8 channels"),
         (["transmission.transport=inproc"], 2, "not available"),
-        (["transmission.transport=ibverbs"], 2, "not available in this version"),
+        (["transmission.transport=ibverbs"], 2, "needs reception.interface_address"),
         (["transmission.method=vys"], 2, "not available in this version"),
         (["transmission.ratte=1"], 2, "transmission.rate"),
         (["transmission.endpoints=h:1-3"], 2, "has 3 ports, but there are 1 streams"),

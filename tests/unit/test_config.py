@@ -348,9 +348,9 @@ def test_with_values_checks_combinations_too():
     ("option", "prefix"),
     [
         ("reception.method=vys", "reception"),
-        ("reception.transport=ibverbs", "reception"),
+        ("reception.transport=inproc", "reception"),
         ("transmission.method=vys", "transmission"),
-        ("transmission.transport=ibverbs", "transmission.transport"),
+        ("transmission.transport=inproc", "transmission.transport"),
         ("reception.plasma_path=/x", "reception"),
         ("monitor.port=8080", "monitor"),
         ("vys.verify=twice", "vys"),
