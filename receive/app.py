@@ -6,7 +6,6 @@ import argparse
 import json
 import signal
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,8 +122,9 @@ def receive(config: Config, args: argparse.Namespace) -> int:
     from receive.outcome import summary  # noqa: PLC0415
     from receive.plan import Plan, required_datamodel  # noqa: PLC0415
     from receive.receiver import Receiver  # noqa: PLC0415
+    from receive.stop import StopRequest  # noqa: PLC0415
 
-    stop = threading.Event()
+    stop = StopRequest()
     caught: list[int] = []
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
@@ -155,6 +155,14 @@ def _summary_lines(outcome: Outcome) -> list[str]:
         for name, count in outcome.dropped.items()
         if count
     ]
+    lines += [
+        f"consumer {name} did not consume {count} integrations"
+        for name, count in outcome.unconsumed.items()
+        if count
+    ]
+    if outcome.refused_outside:
+        refused = ", ".join(f"{why} {count}" for why, count in outcome.refused_outside.items())
+        lines.append(f"heaps that belong to no scan were refused: {refused}")
     if outcome.after_end:
         lines.append(f"{outcome.after_end} integrations came after their scan had been closed")
     lines += [str(error) for error in outcome.errors]

@@ -26,6 +26,10 @@ class Outcome:
         What consumers failed with, and the command for closed sets after them.
     dropped
         By consumer, dumps for which it had no room.
+    unconsumed
+        By consumer, dumps that it had taken, or would have been given, when it failed.
+    refused_outside
+        Heaps that were refused before or after all scans, duplicates left out; by reason.
     after_end
         Dumps of a scan that came when it had been closed.
     kernel_dropped
@@ -41,6 +45,8 @@ class Outcome:
     seconds: float = 0.0
     errors: list[VisReceiveError] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
+    unconsumed: dict[str, int] = field(default_factory=dict)
+    refused_outside: dict[str, int] = field(default_factory=dict)
     after_end: int = 0
     kernel_dropped: list[int] | None = None
     sets: list[Path] = field(default_factory=list)
@@ -48,9 +54,14 @@ class Outcome:
 
     @property
     def lost(self) -> bool:
-        """Whether any heap is missing, or any dump was dropped or came after its scan's end."""
-        missing = any(scan.missing for scan in self.scans)
-        return missing or any(self.dropped.values()) or self.after_end > 0
+        """Whether anything did not come, was refused, or was not consumed."""
+        return (
+            any(scan.missing for scan in self.scans)
+            or any(self.dropped.values())
+            or any(self.unconsumed.values())
+            or any(self.refused_outside.values())
+            or self.after_end > 0
+        )
 
 
 def summary(outcome: Outcome) -> dict[str, Any]:
@@ -62,8 +73,10 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         "payload_bytes": sum(scan.payload_bytes for scan in outcome.scans),
         "integrations_after_end": outcome.after_end,
         "kernel_dropped_packets": None if dropped is None else sum(dropped),
+        "heaps_refused_outside_scans": outcome.refused_outside,
         "consumers": {
             "dropped": outcome.dropped,
+            "unconsumed": outcome.unconsumed,
             "errors": [str(error) for error in outcome.errors],
         },
         "sets": [str(path) for path in outcome.sets],

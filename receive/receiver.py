@@ -19,6 +19,7 @@ from receive.outcome import Outcome
 from receive.port_ranges import port_ranges
 from receive.progress import Progress, format_bytes
 from receive.stream.ibverbs import IbverbsPort, open_ibverbs
+from receive.stream.refusals import Refusals, in_words
 from receive.stream.scans import Scans
 from receive.stream.sockets import Endpoint, open_sockets, resolve
 from receive.stream.spead import SpeadStreams
@@ -27,13 +28,13 @@ from receive.stream.window import ENDED_GRACE_S, Window
 
 if TYPE_CHECKING:
     import socket
-    import threading
     from collections.abc import Sequence
     from pathlib import Path
 
     from receive.config import Config
     from receive.icd.payload import Payload
     from receive.plan import Plan
+    from receive.stop import StopRequest
     from receive.stream.dump import Dump
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,8 @@ CONNECTION_CHECK_S = 0.05
 COUNTERS_CHECK_S = 1.0
 """How often the kernel's counters are read."""
 JOIN_STEP_S = 0.1
+SILENCE_S = 2.0
+"""Silence that is worth a word in the progress."""
 
 
 class Receiver:
@@ -60,7 +63,7 @@ class Receiver:
         Set it to end the run: everything is closed properly.
     """
 
-    def __init__(self, config: Config, plan: Plan, stop: threading.Event) -> None:
+    def __init__(self, config: Config, plan: Plan, stop: StopRequest) -> None:
         self._config = config
         self._plan = plan
         self._stop = stop
@@ -73,6 +76,7 @@ class Receiver:
         self._state = _shared_state(config, plan)
         self._scans = Scans(self._state, plan.model, plan.telescope)
         self._window: Window
+        self._refusals: Refusals
         self._streams: SpeadStreams
         self._consumers: list[ConsumerThread] = []
         self._closed_sets = ClosedSets(
@@ -85,6 +89,8 @@ class Receiver:
         self._started_s = 0.0
         self._moved_s = 0.0
         self._packets = 0
+        self._noted_s = 0.0
+        self._noted_bytes = 0
 
     def run(self, ready_file: Path | None = None) -> Outcome:
         """Receive until the end of the observation, or until told to stop.
@@ -110,8 +116,8 @@ class Receiver:
             sockets = self._bind()
             stack.callback(_close_all, sockets)
             stack.callback(self._closed_sets.finish, self._stop)
-            self._load_consumers()
             stack.callback(self._close_consumers)
+            self._load_consumers()
             self._streams = SpeadStreams(
                 self._state,
                 sockets,
@@ -122,7 +128,7 @@ class Receiver:
             self._window = Window(self._state, self._dump_timeout_s, self._streams.packets)
             self._streams.start()
             stack.callback(self._streams.stop)
-            self._announce(sockets, ready_file)
+            self._refusals = Refusals(self._state, self._announce(sockets, ready_file))
             self._collect()
             self._scans.update()
             self._streams.stop()
@@ -154,22 +160,24 @@ class Receiver:
             raise ConfigError("reception.consumer is empty: name at least one, such as mswriter")
         if len(set(names)) != len(names):
             raise ConfigError(f"reception.consumer = {','.join(names)}: one is named twice")
-        instances = [(name, load(name, self._config, self._plan.model)) for name in names]
         # What is not needed to receive into may wait for consumers: all may hold the same dumps.
         spare = max(1, self._plan.pool.dumps - self._plan.pool.window - 1)
-        closing = [made for _, made in instances if isinstance(made, ClosesSets)]
-        for made in closing:
-            made.on_closed = self._closed_sets.add
+        closing = False
+        for name in names:
+            made = load(name, self._config, self._plan.model)
+            if isinstance(made, ClosesSets):
+                closing = True
+                made.on_closed = self._closed_sets.add
+            self._consumers.append(ConsumerThread(name, made, spare))
         if self._config["consumer.command"] and not closing:
             logger.warning(
                 "consumer.command is never run: no set is closed by reception.consumer = %s",
                 ",".join(names),
             )
-        self._consumers = [ConsumerThread(name, made, spare) for name, made in instances]
 
     def _announce(
         self, sockets: Sequence[socket.socket | IbverbsPort], ready_file: Path | None
-    ) -> None:
+    ) -> list[int]:
         ports = [opened.getsockname()[1] for opened in sockets]
         host = sockets[0].getsockname()[0]
         logger.info(
@@ -180,12 +188,13 @@ class Receiver:
             partial = ready_file.with_name(f".{ready_file.name}.partial")
             partial.write_text(content)
             partial.replace(ready_file)
+        return ports
 
     def _collect(self) -> None:
         self._started_s = checked_s = counted_s = self._moved_s = time.monotonic()
         poll_s = POLL_IDLE_S
         with Progress("receiving", None, "integrations") as progress:
-            while not self._stop.wait(poll_s):
+            while not self._stop.wait(poll_s) and not self._all_failed():
                 now_s = time.monotonic()
                 if now_s - checked_s > CONNECTION_CHECK_S:
                     checked_s = now_s
@@ -194,6 +203,9 @@ class Receiver:
                 if now_s - counted_s > COUNTERS_CHECK_S:
                     counted_s = now_s
                     self._scans.update()
+                    self._refusals.look(now_s)
+                    progress.set_note(self._note(now_s))
+                    progress.update(0)
                 before = self._dumps
                 for dump in self._window.step(now_s, limit=self._room()):
                     if not self._take(dump):
@@ -306,29 +318,36 @@ class Receiver:
                 "Nothing came for reception.idle_timeout = %g s: stopping", self._idle_timeout_s
             )
             return
-        refused = int(self._state.counters.sum())
-        hint = (
-            f"; {refused} heaps came and were refused: {self._refusals()}"
-            if refused
-            else "; is the sender's target this address and port, and does no firewall intervene?"
-        )
-        raise NothingReceivedError(f"nothing arrived in {waited_s:.1f} s{hint}")
-
-    def _refusals(self) -> str:
-        from receive.stream.state import REASON_TEXT, Reason  # noqa: PLC0415
-
         totals = self._state.counters.sum(axis=0)
-        return ", ".join(f"{REASON_TEXT[r]} {totals[r]}" for r in Reason if totals[r])
+        if totals.any():
+            raise NothingReceivedError(
+                f"nothing that could be used arrived in {waited_s:.1f} s: {totals.sum()} heaps "
+                f"came and were refused ({in_words(totals)}; the warnings above say why)"
+            )
+        raise NothingReceivedError(
+            f"nothing arrived in {waited_s:.1f} s: is the sender's target this address and port, "
+            f"and does no firewall intervene?"
+        )
+
+    def _all_failed(self) -> bool:
+        """Whether nobody is left who takes what comes."""
+        return all(consumer.error is not None for consumer in self._consumers)
 
     def _note_progress(self, progress: Progress, dumps: int) -> None:
         if dumps:
             self._last_s = time.monotonic()
-            current = self._scans.current
-            missing = current.missing if current else 0
-            elapsed_s = max(self._last_s - self._first_s, 1e-9)
-            received = (current.payload_bytes if current else 0) / elapsed_s
-            progress.set_note(f"{format_bytes(received)}/s, {missing} heaps missing")
-        progress.update(dumps)
+            progress.update(dumps)
+
+    def _note(self, now_s: float) -> str:
+        """Return the rate since the last call, what is missing, and how long nothing has come."""
+        current = self._scans.current
+        received = sum(scan.payload_bytes for scan in self._scans.finished)
+        received += current.payload_bytes if current else 0
+        rate = (received - self._noted_bytes) / max(now_s - self._noted_s, 1e-9)
+        self._noted_bytes, self._noted_s = received, now_s
+        silent_s = now_s - self._moved_s
+        silence = f", nothing came for {silent_s:.0f} s" if silent_s > SILENCE_S else ""
+        return f"{format_bytes(rate)}/s, {current.missing if current else 0} heaps missing{silence}"
 
     def _close_consumers(self) -> None:
         for consumer in self._consumers:
@@ -346,6 +365,8 @@ class Receiver:
             seconds=max(0.0, self._last_s - self._first_s),
             errors=errors if failed is None else [*errors, failed],
             dropped={c.name: c.dropped for c in self._consumers},
+            unconsumed={c.name: c.unconsumed for c in self._consumers},
+            refused_outside=self._scans.refused_outside(),
             after_end=self._after_end,
             kernel_dropped=None if dropped is None else dropped.tolist(),
             sets=self._closed_sets.paths,

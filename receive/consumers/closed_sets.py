@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from receive.stop import StopRequest
+
 logger = logging.getLogger(__name__)
 
 PLACEHOLDER = "{path}"
@@ -108,7 +110,7 @@ class ClosedSets:
                 # A daemon: it waits for the next set for ever.
                 threading.Thread(target=self._work, name="consumer.command", daemon=True).start()
 
-    def finish(self, stop: threading.Event) -> None:
+    def finish(self, stop: StopRequest) -> None:
         """Wait for all commands.
 
         Parameters

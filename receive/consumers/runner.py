@@ -51,6 +51,7 @@ class ConsumerThread:
         self.name = name
         self.dropped = 0
         self.consumed = 0
+        self.unconsumed = 0
         self.error: VisReceiveError | None = None
         self._consumer = consumer
         self._max_dumps = max_dumps
@@ -80,6 +81,7 @@ class ConsumerThread:
         """
         with self._lock:
             if self.error is not None:
+                self.unconsumed += 1
                 return False
             if self._waiting >= self._max_dumps:
                 self.dropped += 1
@@ -133,6 +135,7 @@ class ConsumerThread:
                 f"consumer {self.name} has not returned for {stalled_s:.0f} s; "
                 f"{self._waiting} integrations were not consumed"
             )
+            self.unconsumed += self._waiting
             return True
         return False
 
@@ -152,7 +155,10 @@ class ConsumerThread:
             try:
                 if self.error is None:
                     await self._take(item)
+                elif item.give_back is not None:
+                    self.unconsumed += 1
             except BaseException as error:  # noqa: BLE001 -- a user's class may even call sys.exit
+                self.unconsumed += item.give_back is not None
                 self._fail(error)
             finally:
                 self._done(item)
@@ -200,7 +206,7 @@ class ConsumerThread:
             self.error = ConsumerError(
                 f"consumer {self.name} failed: {type(error).__name__}: {error}"
             )
-        logger.error("%s; the others go on", self.error)
+        logger.error("%s", self.error)
 
 
 def heaps_of(payload: Payload) -> Iterator[Payload]:

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 Summary = dict[str, Any]
 
 _TAKE_FIRST = frozenset({"scan", "scan_id", "group", "stream"})
-_TAKE_LEAST = frozenset({"first_time", "integrations_empty"})
+_TAKE_LEAST = frozenset(
+    {
+        "first_time",
+        "integrations_empty",
+        "model_integrations_before",
+        "model_integrations_after",
+    }
+)
 _TAKE_GREATEST = frozenset({"last_time", "integrations", "seconds"})
 _NO_TIME = "-"
 
@@ -113,7 +120,7 @@ def _merge_into(merged: Summary, part: Mapping[str, Any]) -> None:
         elif key in _TAKE_FIRST:
             continue
         elif key in _TAKE_LEAST or key in _TAKE_GREATEST:
-            known = [one for one in (merged[key], value) if one != _NO_TIME]
+            known = [one for one in (merged[key], value) if one not in {_NO_TIME, None}]
             choose = min if key in _TAKE_LEAST else max
             merged[key] = choose(known) if known else value
         elif isinstance(value, dict):

@@ -39,6 +39,10 @@ class ScanLedger:
     kernel_dropped
         int64 (groups,): packets that the kernel dropped of each group's socket; None where nobody
         counts them (TCP loses none).
+    model_before, model_after
+        Integrations of the model before the first and after the last that came, of which nothing
+        is expected: the sender may begin and end where it likes.  None where the model holds none
+        of the times.
     payload_bytes
         Bytes of records received.
     """
@@ -51,7 +55,8 @@ class ScanLedger:
     empty_dumps: int = 0
     first_ticks: int = 0
     last_ticks: int = 0
-    ended_streams: int = 0
+    model_before: int | None = None
+    model_after: int | None = None
     kernel_before: NDArray[np.int64] | None = None
     kernel_dropped: NDArray[np.int64] | None = None
     received: NDArray[np.int64] = field(init=False)
@@ -117,6 +122,8 @@ class ScanLedger:
             "integrations_empty": self.empty_dumps,
             "first_time": _iso(self.first_ticks),
             "last_time": _iso(self.last_ticks),
+            "model_integrations_before": self.model_before,
+            "model_integrations_after": self.model_after,
             "heaps_expected": self.expected,
             "heaps_received": int(self.received.sum()),
             "heaps_missing": self.missing,
@@ -152,6 +159,11 @@ class ScanLedger:
             dropped = self.kernel_dropped
         head = f"scan {self.index} (scan id {self.scan_id}): {self.span()}"
         lines = ["; ".join([head, *self.refusals()])]
+        if self.model_before or self.model_after:
+            lines.append(
+                f"of the model's integrations {self.model_before or 0} before the first and "
+                f"{self.model_after or 0} after the last did not come"
+            )
         lines += [
             self._group_line(int(group))
             + (f"; kernel dropped {dropped[group]} packets" if dropped[group] else "")

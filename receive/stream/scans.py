@@ -12,6 +12,7 @@ from receive.icd.records import RECORD_DTYPE, Telescope
 from receive.icd.times import mjd_s_from_ticks, split_ticks, ticks_from_mjd_s
 from receive.stream.kernel_drops import KernelDrops
 from receive.stream.ledger import ScanLedger
+from receive.stream.state import REASON_TEXT, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +69,11 @@ class Scans:
 
     def begin(self, dump: Dump) -> ScanLedger:
         """Begin a scan with its first dump; return its ledger, which is kept up to date."""
+        if dump.scan_id is None:
+            logger.warning(
+                "The scan id is not known, since the start of the streams did not come: it is "
+                "taken as 0"
+            )
         self._epoch = dump.epoch
         self._last_ticks = 0
         self._last_index = None
@@ -104,6 +110,17 @@ class Scans:
             self.current.update_refused(self._state.counters.copy())
             self.current.update_kernel_dropped(dropped)
 
+    def refused_outside(self) -> dict[str, int]:
+        """Return the heaps that were refused in no scan, duplicates left out, by reason."""
+        totals = self._state.counters.copy()
+        for scan in self.finished:
+            totals -= scan.refused
+        return {
+            REASON_TEXT[reason]: int(totals[:, reason].sum())
+            for reason in Reason
+            if reason is not Reason.DUPLICATE and totals[:, reason].any()
+        }
+
     def payloads(self, dump: Dump) -> Iterator[tuple[Payload, bool]]:
         """Return the payloads that a dump makes, in time order.
 
@@ -123,6 +140,10 @@ class Scans:
             self.current.add_empty()
             yield self._payload(ticks, gap_index, None), False
         self.current.add(dump)
+        if index is not None:
+            if self.current.model_before is None:
+                self.current.model_before = index
+            self.current.model_after = self._model.num_times - 1 - index
         self._last_ticks, self._last_index = dump.ticks, index
         yield self._payload(dump.ticks, index, dump), True
 

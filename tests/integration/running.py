@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from receive.config import Config
 from receive.plan import Plan
 from receive.receiver import Receiver
+from receive.stop import StopRequest
 from tests.integration.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Running:
         given = {**DEFAULTS, "transmission.channels_per_stream": observation.per_stream}
         self.config = Config.from_mapping({**given, **options})
         self.plan = Plan.make(self.config, observation.model)
-        self.stop = threading.Event()
+        self.stop = StopRequest()
         self.receiver = Receiver(self.config, self.plan, self.stop)
         self._ready_file = folder / f"ready-{id(self)}.json"
         self._outcome: Outcome | None = None

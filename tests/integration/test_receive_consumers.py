@@ -170,7 +170,9 @@ def test_one_that_raises_is_named_and_the_others_get_everything(
         assert_same(recorder.taken, observation)
         assert recorder.closed
         assert len(recorder.ended) == 1
-    assert not outcome.lost
+    assert outcome.lost
+    assert outcome.unconsumed[f"{HERE}.{name}"] > 0
+    assert not any(scan.missing for scan in outcome.scans)
 
 
 def test_one_that_blocks_for_ever_is_left_behind_and_the_others_get_everything(
