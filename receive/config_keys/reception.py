@@ -111,8 +111,8 @@ KEYS = (
         default="auto",
         choices=("auto", "flag", "ignore"),
         doc="FD = 0 means that nothing was correlated: `flag`; `ignore` for senders that never "
-        "fill FD in; `auto` ignores it in a heap where all of FD is 0 and the data are not, with "
-        "one warning.",
+        "fill FD in; `auto` ignores it, with one warning, in a heap where all of FD is 0 and the "
+        "data are not, unless the set has had an FD that was not 0: then its sender fills it in.",
     ),
     Key(
         name="reception.buffer_size",
