@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from receive.config_checks import check_ports
+from receive.config_values import is_multicast, parse_endpoints
 from receive.errors import ConfigError
 from receive.icd.records import RECORD_DTYPE, Telescope
 from receive.progress import format_bytes
 from receive.stream.layout import PoolSize, StreamLayout
+from receive.stream.sockets import resolve
 
 if TYPE_CHECKING:
     from receive.config import Config
@@ -111,6 +113,7 @@ class Plan:
         port = reception["port_start"]
         ports = tuple(port + first + i if port else 0 for i in range(last - first))
         check_ports(config, "reception.port_start", streams)
+        _check_interface_is_used(config)
         _check_threads(config, len(ports))
         return cls(
             model=model.select_channels(first_channel, own),
@@ -154,6 +157,13 @@ def _channels_per_stream(config: Config, count: int) -> int:
         )
     per_stream = given or (-(-count // ports) if ports else count)
     streams = -(-count // per_stream)
+    if ports and ports != streams and not given:
+        # One channel fewer in a stream makes the next number of streams that there can be.
+        more = f" or {-(-count // (per_stream - 1))}" if per_stream > 1 else ""
+        raise ConfigError(
+            f"reception.num_ports = {ports} does not share out {count} channels, of which all "
+            f"streams but the last have the same number: give {streams}{more}"
+        )
     if ports and ports != streams:
         raise ConfigError(
             f"reception.num_ports = {ports} contradicts {count} channels in streams of "
@@ -171,6 +181,23 @@ def _check_threads(config: Config, streams: int) -> None:
             f"receiver: a thread that waits for one stream holds up the others; give {streams} "
             f"(one a stream) or 0"
         )
+
+
+def _check_interface_is_used(config: Config) -> None:
+    """Refuse an interface that neither this receiver nor a sender of the same file would use."""
+    interface, host = config["reception.interface_address"], config["reception.bind_hostname"]
+    transports = {config["reception.transport"], config["transmission.transport"]}
+    if interface is None or "ibverbs" in transports:
+        return
+    targets = [target for target, _ in parse_endpoints(config["transmission.endpoints"])]
+    targets = targets or [config["transmission.target_host"]]
+    if any(map(is_multicast, targets)) or is_multicast(resolve(host, "reception.bind_hostname")):
+        return
+    raise ConfigError(
+        f"reception.interface_address = {interface} is for multicast and ibverbs, and "
+        f"reception.bind_hostname = {host or 'none'} is no multicast group: give "
+        f"reception.bind_hostname = {interface} to receive on that interface"
+    )
 
 
 def required_datamodel(config: Config) -> Path:

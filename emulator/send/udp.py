@@ -10,6 +10,7 @@ import spead2.send.asyncio
 
 from emulator.send.transmitter import Lane, Transmitter, lanes_of
 from receive.errors import NetworkError
+from receive.stream.sockets import interface_index
 
 if TYPE_CHECKING:
     from emulator.send.addresses import Target
@@ -50,9 +51,13 @@ class UdpTransmitter(Transmitter):
         """Set how far and by which interface packets to groups go; others are not affected."""
         if family == socket.AF_INET6:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, self.settings.ttl)
-            return
-        opened.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, self.settings.ttl)
+        else:
+            opened.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, self.settings.ttl)
         if self.settings.interface is None or not any(t.is_multicast for t in self.targets):
+            return
+        if family == socket.AF_INET6:
+            index = interface_index(self.settings.interface)
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
             return
         try:
             interface = socket.inet_aton(self.settings.interface)

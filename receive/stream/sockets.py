@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 _SIOCGIFADDR = 0x8915
 _KEEPALIVE_S = 5
 _KEEPALIVE_PROBES = 3
+_IF_INET6 = Path("/proc/net/if_inet6")
 _RMEM_MAX = Path("/proc/sys/net/core/rmem_max")
 
 
@@ -94,7 +95,9 @@ def _interface_address(name: str, key: str) -> str:
     try:
         return _ask_address(name)
     except OSError as error:
-        raise NetworkError(f"{key} = {name}: the interface has no IPv4 address") from error
+        raise NetworkError(
+            f"{key} = {name}: the interface has no IPv4 address; give its IPv6 one"
+        ) from error
 
 
 def _ask_address(name: str) -> str:
@@ -102,6 +105,34 @@ def _ask_address(name: str) -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         answer = fcntl.ioctl(probe.fileno(), _SIOCGIFADDR, request)
     return socket.inet_ntoa(answer[20:24])
+
+
+def interface_index(address: str) -> int:
+    """Return the number of the interface that has an address, as IPv6 multicast needs it.
+
+    Parameters
+    ----------
+    address
+        One of its addresses, IPv4 or IPv6.
+
+    Raises
+    ------
+    NetworkError
+        If no interface has it.
+    """
+    wanted = ipaddress.ip_address(address)
+    for name, owned in interface_addresses().items():
+        if ipaddress.ip_address(owned) == wanted:
+            return socket.if_nametoindex(name)
+    # Lines of: address, index, prefix length, scope, flags (all hexadecimal), name.
+    lines = _IF_INET6.read_text().splitlines() if _IF_INET6.exists() else []
+    for owned, index, *_ in map(str.split, lines):
+        if ipaddress.ip_address(bytes.fromhex(owned)) == wanted:
+            return int(index, 16)
+    raise NetworkError(
+        f"reception.interface_address = {address} is not an address of this machine: give one of "
+        f"its own, or the name of an interface"
+    )
 
 
 def open_sockets(
@@ -176,7 +207,9 @@ def _join(opened: socket.socket, endpoint: Endpoint) -> None:
         ip_multicast_all = 49
         opened.setsockopt(socket.IPPROTO_IP, ip_multicast_all, 0)
     else:
-        request = socket.inet_pton(socket.AF_INET6, endpoint.address) + struct.pack("@I", 0)
+        # 0: the kernel's choice.
+        index = interface_index(endpoint.interface) if endpoint.interface else 0
+        request = socket.inet_pton(socket.AF_INET6, endpoint.address) + struct.pack("@I", index)
         opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, request)
 
 

@@ -1,0 +1,39 @@
+"""On which interface an IPv6 group is joined."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from receive.errors import NetworkError
+from receive.stream.sockets import Endpoint, interface_index, open_sockets
+
+GROUP = "ff15::42:7"
+LOOPBACK = socket.if_nametoindex("lo")
+
+needs_ipv6 = pytest.mark.skipif(
+    not Path("/proc/net/if_inet6").exists(), reason="this kernel has no IPv6"
+)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
+def test_an_interface_is_found_by_its_address(address: str) -> None:
+    assert interface_index(address) == LOOPBACK
+
+
+@needs_ipv6
+def test_a_group_is_joined_on_the_interface_asked_for() -> None:
+    endpoint = Endpoint(GROUP, "::1")
+    (opened,) = open_sockets(endpoint, [0], tcp=False, buffer_bytes=1 << 16)
+    with opened:
+        joined = [line.split() for line in Path("/proc/net/igmp6").read_text().splitlines()]
+    wanted = socket.inet_pton(socket.AF_INET6, GROUP).hex()
+    assert [int(index) for index, _, group, *_ in joined if group == wanted] == [LOOPBACK]
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
+def test_an_address_of_another_machine(address: str) -> None:
+    with pytest.raises(NetworkError, match=rf"{address} is not an address of this machine"):
+        interface_index(address)
