@@ -37,7 +37,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--check",
         action="store_true",
-        help="validate, open the set, print what would be sent; send nothing",
+        help="validate, open the set, look up the hosts to send to, print what would be sent; "
+        "send nothing",
     )
     parser.add_argument("ms", type=Path, metavar="MS", help="Measurement Set to send")
     return parser
@@ -51,12 +52,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     _require_available(config)
 
     # Only now what takes long to import: a mistake in a configuration is told at once.
+    from emulator.send.addresses import resolve_targets  # noqa: PLC0415
     from emulator.send.plan import make_plan  # noqa: PLC0415
     from receive.measurement_set.reader import open_set  # noqa: PLC0415
 
     with open_set(args.ms) as reader:
         plan = make_plan(config, reader.model())
         if args.check:
+            _interface(config)
+            resolve_targets(plan.endpoints)
             print("\n".join([f"set        {args.ms}", *plan.describe()]))
             return 0
         for line in plan.describe():
@@ -81,6 +85,14 @@ def _require_available(config: Config) -> None:
         )
 
 
+def _interface(config: Config) -> str | None:
+    """Return the address of the interface that multicast and ibverbs leave by."""
+    from receive.stream.sockets import resolve  # noqa: PLC0415 (--help must be fast)
+
+    name = config["reception.interface_address"]
+    return None if name is None else resolve(name, "reception.interface_address")
+
+
 async def _send(config: Config, reader: SetReader, plan: SendPlan) -> Summary:
     from emulator.send.addresses import resolve_targets  # noqa: PLC0415
     from emulator.send.ibverbs import IbverbsTransmitter  # noqa: PLC0415
@@ -89,18 +101,14 @@ async def _send(config: Config, reader: SetReader, plan: SendPlan) -> Summary:
     from emulator.send.tcp import TcpTransmitter  # noqa: PLC0415
     from emulator.send.transmitter import LinkSettings, Transmitter  # noqa: PLC0415
     from emulator.send.udp import UdpTransmitter  # noqa: PLC0415
-    from receive.stream.sockets import resolve  # noqa: PLC0415
 
-    interface = config["reception.interface_address"]
-    if interface is not None:
-        interface = resolve(interface, "reception.interface_address")
     settings = LinkSettings(
         rate_bytes_per_s=plan.rate_bytes_per_s,
         max_packet_size_bytes=config.max_packet_size_bytes(),
         buffer_bytes=config["transmission.buffer_size"],
         threads=config["transmission.sender_threads"],
         ttl=config["transmission.ttl"],
-        interface=interface,
+        interface=_interface(config),
     )
     packetiser = Packetiser(
         plan,
