@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from receive import cli
+from receive.run_files import check_run_files, write_summary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cli.setup_logging(args.verbose)
     config = cli.load_config(args)
     config.require_available(ACTS_ON)
+    check_run_files(args.ready_file, args.summary_file, may_write=not args.check)
     if args.processes == 1:
         return check(config) if args.check else receive(config, args)
     from receive.processes.shares import same_command, shares  # noqa: PLC0415
@@ -104,15 +105,22 @@ def check_shares(config: Config, each: Sequence[dict[str, int]]) -> int:
 
 def check(config: Config) -> int:
     """Print what a run would take, without one."""
-    from receive.consumers.closed_sets import ClosedSets  # noqa: PLC0415 (--help must be fast)
+    from receive.consumers.base import find_all  # noqa: PLC0415 (--help must be fast)
+    from receive.consumers.closed_sets import ClosedSets  # noqa: PLC0415
+    from receive.consumers.mswriter import MeasurementSetConsumer  # noqa: PLC0415
+    from receive.consumers.output_checks import check_outputs  # noqa: PLC0415
     from receive.consumers.rotation import Rotation  # noqa: PLC0415
     from receive.measurement_set.reader import open_set  # noqa: PLC0415
     from receive.plan import Plan, required_datamodel  # noqa: PLC0415
 
     plan = Plan.make(config, open_set(required_datamodel(config)).model())
     ClosedSets(config["consumer.command"], config["consumer.command_timeout"])
-    lines = [*plan.lines(config), f"disk     {Rotation.make(config, plan.model).line()}"]
-    sys.stdout.write("\n".join(lines) + "\n")
+    consumers = find_all(config)
+    rotation = Rotation.make(config, plan.model)
+    sys.stdout.write("\n".join(plan.lines(config)) + "\n")
+    if any(issubclass(consumer, MeasurementSetConsumer) for consumer in consumers):
+        check_outputs(rotation)
+        sys.stdout.write(f"disk     {rotation.line()}\n")
     return 0
 
 
@@ -136,20 +144,22 @@ def receive(config: Config, args: argparse.Namespace) -> int:
     plan = Plan.make(config, open_set(required_datamodel(config)).model())
     outcome = Receiver(config, plan, stop).run(args.ready_file)
     report = summary(outcome)
-    if args.summary_file is not None:
-        args.summary_file.write_text(json.dumps(report, indent=2) + "\n")
-    if args.parent is None:
-        sys.stdout.write("\n".join(_summary_lines(outcome)) + "\n")
-        sys.stdout.flush()
+    try:
+        if args.parent is None:
+            sys.stdout.write("\n".join(_summary_lines(outcome)) + "\n")
+            sys.stdout.flush()
+    finally:
+        # Also when nobody reads the lines.
+        if args.summary_file is not None:
+            write_summary(args.summary_file, report)
     return _exit_code(outcome, caught, fail_on_loss=args.fail_on_loss)
 
 
 def _summary_lines(outcome: Outcome) -> list[str]:
-    from receive.progress import format_bytes  # noqa: PLC0415 (--help must be fast)
+    from receive.progress import format_amount  # noqa: PLC0415 (--help must be fast)
 
     lines = [line for scan in outcome.scans for line in scan.lines()]
     total = sum(scan.payload_bytes for scan in outcome.scans)
-    rate = total / outcome.seconds if outcome.seconds else 0.0
     lines += [
         f"consumer {name} had no room for {count} integrations"
         for name, count in outcome.dropped.items()
@@ -168,8 +178,8 @@ def _summary_lines(outcome: Outcome) -> list[str]:
     lines += [str(error) for error in outcome.errors]
     dumps = sum(scan.dumps for scan in outcome.scans)
     lines.append(
-        f"received {dumps} integrations, {format_bytes(total)} in {outcome.seconds:.1f} s "
-        f"({format_bytes(rate)}/s): {'DATA WERE LOST' if outcome.lost else 'nothing was lost'}"
+        f"received {dumps} integrations, {format_amount(total, outcome.seconds)}: "
+        f"{'DATA WERE LOST' if outcome.lost else 'nothing was lost'}"
     )
     return lines
 

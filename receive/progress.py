@@ -16,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 _LINE_INTERVAL_S = 5.0
 _FACTOR = 1024.0
+_SHORTEST_S = 0.05
+"""What is shorter would be shown as 0.0 s."""
 
 
 class Progress:
@@ -144,6 +146,18 @@ def format_bytes(number: float) -> str:
             break
         number /= _FACTOR
     return f"{number:.0f} B" if prefix == "" else f"{number:.1f} {prefix}B"
+
+
+def format_amount(total_bytes: float, seconds: float) -> str:
+    """Return what came in which time: ``12.3 MiB in 4.1 s (3.0 MiB/s)``.
+
+    The rate is left out where it cannot be known: what comes within a look at the clock took as
+    long as the looking.
+    """
+    amount = format_bytes(total_bytes)
+    if seconds < _SHORTEST_S:
+        return amount
+    return f"{amount} in {seconds:.1f} s ({format_bytes(total_bytes / seconds)}/s)"
 
 
 def format_seconds(seconds: float) -> str:

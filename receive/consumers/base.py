@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
+import inspect
 import logging
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from receive.errors import ConfigError, ConsumerError, VisReceiveError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from receive.config import Config
     from receive.icd.payload import Payload
     from receive.model import TelescopeModel
@@ -22,6 +28,8 @@ BUILT_IN = {
     "mswriter": "receive.consumers.mswriter.MeasurementSetConsumer",
     "null": "receive.consumers.null.NullConsumer",
 }
+AWAITED = ("consume", "close", "scan_began", "scan_ended")
+"""Methods of a consumer; all but the first may be left out."""
 
 
 class Consumer(Protocol):
@@ -75,11 +83,7 @@ def load(name: str, config: Config, model: TelescopeModel) -> Any:
     ConsumerError
         If its constructor raised.
     """
-    consumer_class = _find(name)
-    if not callable(getattr(consumer_class, "consume", None)):
-        raise ConfigError(
-            f"reception.consumer = {name}: {consumer_class!r} has no method consume(payload)"
-        )
+    consumer_class = find(name)
     try:
         return consumer_class(config, model)
     except VisReceiveError:
@@ -89,6 +93,52 @@ def load(name: str, config: Config, model: TelescopeModel) -> Any:
         raise ConsumerError(
             f"consumer {name} could not be constructed: {type(error).__name__}: {error}"
         ) from error
+
+
+def find_all(config: Config) -> list[Any]:
+    """Return the classes of all consumers of `reception.consumer`.
+
+    Raises
+    ------
+    ConfigError
+        If one is not there, is not a consumer or is named twice, or none is named.
+    """
+    names: list[str] = config["reception.consumer"]
+    if not names:
+        raise ConfigError("reception.consumer is empty: name at least one, such as mswriter")
+    if len(set(names)) != len(names):
+        raise ConfigError(f"reception.consumer = {','.join(names)}: one is named twice")
+    return [find(name) for name in names]
+
+
+def find(name: str) -> Any:
+    """Return the class of a consumer.
+
+    Parameters
+    ----------
+    name
+        As `load` takes it.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such consumer, or it is not a consumer.
+    """
+    consumer_class = _find(name)
+    if not isinstance(consumer_class, type) or not callable(
+        getattr(consumer_class, "consume", None)
+    ):
+        raise ConfigError(
+            f"reception.consumer = {name}: {consumer_class!r} has no method consume(payload)"
+        )
+    for method in AWAITED:
+        found = getattr(consumer_class, method, None)
+        if found is not None and not inspect.iscoroutinefunction(found):
+            raise ConfigError(
+                f"reception.consumer = {name}: its {method} is not async, and is awaited: write "
+                f"async def {method}(...)"
+            )
+    return consumer_class
 
 
 def _find(name: str) -> Any:
@@ -115,7 +165,8 @@ def _find(name: str) -> Any:
 def _import(name: str, path: str) -> Any:
     module_name, _, class_name = path.rpartition(".")
     try:
-        return getattr(importlib.import_module(module_name), class_name)
+        with _working_folder_importable():
+            return getattr(importlib.import_module(module_name), class_name)
     except AttributeError as error:
         raise ConfigError(
             f"reception.consumer = {name}: module {module_name} has no class {class_name}"
@@ -125,3 +176,19 @@ def _import(name: str, path: str) -> Any:
             f"reception.consumer = {name}: module {module_name} cannot be imported: "
             f"{type(error).__name__}: {error}"
         ) from error
+
+
+@contextlib.contextmanager
+def _working_folder_importable() -> Iterator[None]:
+    """Let modules of the working directory be imported, as with ``python -m``."""
+    if sys.flags.safe_path:
+        # Whoever asks Python not to do so (-P, PYTHONSAFEPATH) means us too.
+        yield
+        return
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(folder)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from receive import __version__
 from receive.consumers.names import output_path
+from receive.consumers.output_checks import check_output, check_outputs
 from receive.consumers.rotation import Rotation
 from receive.consumers.set_account import SetAccount
-from receive.errors import OutputError
 from receive.measurement_set.kernels import compile_kernels
-from receive.measurement_set.space import check_free_space
+from receive.measurement_set.space import free_bytes
 from receive.measurement_set.writer import SetWriter
 from receive.progress import format_bytes
 
@@ -38,8 +37,8 @@ class MeasurementSetConsumer:
 
     Raises
     ------
-    OutputError
-        If the output exists and may not be overwritten, or the disk is too small.
+    ConfigError, OutputError
+        If the sets cannot be written, as far as that can be told before.
     """
 
     def __init__(self, config: Config, tm: TelescopeModel) -> None:
@@ -55,28 +54,9 @@ class MeasurementSetConsumer:
         self._scan_so_far: ScanLedger | None = None
         self._account: SetAccount
         self.on_closed: Callable[[Path], None] = _ignore
-        self._check_output(self._path)
-        for path in self._rotation.earlier_sets():
-            self._check_output(path)
-            logger.warning("%s is of an earlier run, and replaced when its turn comes", path)
-        # A command may move closed sets away while more are written.
-        leaves = bool(config["consumer.command"])
-        check_free_space(
-            self._path,
-            self._rotation.required_bytes(),
-            self._rotation.set_bytes(1) if leaves else None,
-        )
+        check_outputs(self._rotation)
         # Now, not when the first integration waits for it.
         compile_kernels()
-
-    def _check_output(self, path: Path) -> None:
-        if path.exists() and not self._config["reception.overwrite"]:
-            raise OutputError(
-                f"{path} exists: choose another reception.outputfilename, or give "
-                f"reception.overwrite=true to replace it"
-            )
-        if not path.parent.is_dir():
-            raise OutputError(f"{path} cannot be written: there is no folder {path.parent}")
 
     async def scan_began(self, ledger: ScanLedger) -> None:
         """Take note of the ledger that the receiver keeps up to date."""
@@ -99,10 +79,10 @@ class MeasurementSetConsumer:
             self._part = 0
         self._part += 1
         self._path = output_path(self._config, self._scans, self._part)
-        self._check_output(self._path)
+        check_output(self._config, self._path)
         self._account = SetAccount(len(payload.parts))
         start = payload.channel_id
-        logger.info("Writing %s (%s free)", self._path, format_bytes(_free(self._path)))
+        logger.info("Writing %s (%s free)", self._path, format_bytes(free_bytes(self._path)))
         return SetWriter.create(
             self._path,
             self._template,
@@ -149,7 +129,3 @@ class MeasurementSetConsumer:
 
 def _ignore(path: Path) -> None:
     del path
-
-
-def _free(path: Path) -> int:
-    return shutil.disk_usage(path.parent).free

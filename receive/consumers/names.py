@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,18 @@ def output_path(config: Config, scan: int, part: int = 1) -> Path:
         1 for the first set of a scan.
     """
     path = Path(config["reception.outputfilename"])
+    return path.with_name(f"{path.stem}{_suffix(config, str(scan), str(part))}{path.suffix}")
+
+
+def possible_names(config: Config) -> re.Pattern[str]:
+    """Return what the names of all sets of this receiver match, whatever will come."""
+    path = Path(config["reception.outputfilename"])
+    number = "[1-9][0-9]*"
+    suffix = _suffix(config, number, number)
+    return re.compile(f"{re.escape(path.stem)}{suffix}{re.escape(path.suffix)}")
+
+
+def _suffix(config: Config, scan: str, part: str) -> str:
     suffix = ""
     if config["reception.process_count"] > 1:
         suffix += f"-r{config['reception.process_index']}"
@@ -40,4 +53,4 @@ def output_path(config: Config, scan: int, part: int = 1) -> Path:
         suffix += f"-s{scan}"
     if rotates(config):
         suffix += f"-p{part}"
-    return path.with_name(f"{path.stem}{suffix}{path.suffix}")
+    return suffix

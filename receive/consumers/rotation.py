@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from receive.consumers.names import output_path, rotates
 from receive.errors import ConfigError
-from receive.measurement_set.space import dumps_within, required_bytes
+from receive.measurement_set.space import dumps_within, free_bytes, required_bytes
 from receive.progress import format_bytes
 
 if TYPE_CHECKING:
@@ -90,14 +90,15 @@ class Rotation:
         return sorted(found, key=lambda path: (len(path.name), path.name))
 
     def line(self) -> str:
-        """Describe it for people."""
-        needed = format_bytes(self.required_bytes())
+        """Describe it for people, with what is free."""
         where = output_path(self.config, 1)
+        needed = f"{format_bytes(self.required_bytes())} needed"
+        free = f"{format_bytes(free_bytes(where))} free"
         if self.dumps_per_set is None:
-            return f"{needed} for {self.dumps} integrations in {where}"
+            return f"{needed} for {self.dumps} integrations in {where}, {free}"
         return (
             f"{needed} for {self.dumps} integrations in {self.parts} sets of "
-            f"{self.dumps_per_set}: {where} to {output_path(self.config, 1, self.parts)}"
+            f"{self.dumps_per_set}: {where} to {output_path(self.config, 1, self.parts)}, {free}"
         )
 
 

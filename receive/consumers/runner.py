@@ -196,15 +196,17 @@ class ConsumerThread:
             item.give_back()
 
     def _fail(self, error: BaseException) -> None:
+        # A message may have several lines; a line of ours is one.
+        text = " ".join(str(error).split())
         if self.error is not None:
-            logger.error("Consumer %s failed again: %s", self.name, error)
+            logger.error("Consumer %s failed again: %s", self.name, text)
             return
         logger.debug("Consumer %s failed", self.name, exc_info=error)
         if isinstance(error, VisReceiveError):
             self.error = error
         else:
             self.error = ConsumerError(
-                f"consumer {self.name} failed: {type(error).__name__}: {error}"
+                f"consumer {self.name} failed: {type(error).__name__}: {text}"
             )
         logger.error("%s", self.error)
 

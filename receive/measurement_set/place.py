@@ -47,7 +47,7 @@ class Place:
         self._aside = self.path.with_name(f"{stem}.old")
         self._replace = self.path.exists()
         if self._replace:
-            _refuse_to_replace(self.path, overwrite=overwrite)
+            refuse_to_replace(self.path, overwrite=overwrite)
         _refuse_unwritable(self.path)
         if self.temporary.exists():
             # Left by a killed process that had this number.
@@ -73,7 +73,14 @@ def is_measurement_set(path: Path) -> bool:
     return (path / "table.dat").is_file() and (path / "ANTENNA").is_dir()
 
 
-def _refuse_to_replace(path: Path, *, overwrite: bool) -> None:
+def refuse_to_replace(path: Path, *, overwrite: bool) -> None:
+    """Refuse a place that is taken, unless by a Measurement Set that may be replaced.
+
+    Raises
+    ------
+    OutputError
+        If it is taken so.
+    """
     if not overwrite:
         raise OutputError(
             f"{path} exists already: choose another name, or set reception.overwrite=true"

@@ -54,6 +54,21 @@ def dumps_within(model: TelescopeModel, most_bytes: int) -> int:
     return low
 
 
+def free_bytes(path: Path) -> int:
+    """Return what is free on the disk of a set.
+
+    Raises
+    ------
+    OutputError
+        If there is no such folder.
+    """
+    try:
+        system = os.statvfs(Path(os.path.realpath(path)).parent)
+    except OSError as error:
+        raise output_error(error, path) from error
+    return system.f_bavail * system.f_frsize
+
+
 def check_free_space(path: Path, needed_bytes: int, at_once_bytes: int | None = None) -> None:
     """Compare what a set takes with what is free where it will be.
 
@@ -74,24 +89,19 @@ def check_free_space(path: Path, needed_bytes: int, at_once_bytes: int | None = 
     OutputError
         If there is not enough, or there is no such folder.
     """
-    folder = Path(os.path.realpath(path)).parent
-    try:
-        system = os.statvfs(folder)
-    except OSError as error:
-        raise output_error(error, path) from error
-    free_bytes = system.f_bavail * system.f_frsize
+    free = free_bytes(path)
     must_be_free = needed_bytes if at_once_bytes is None else at_once_bytes
-    if free_bytes < must_be_free:
+    if free < must_be_free:
         raise OutputError(
-            f"{path} takes {_readable(must_be_free)}, but {_readable(free_bytes)} are free on "
-            f"its disk: free {_readable(must_be_free - free_bytes)}, or choose another disk"
+            f"{path} takes {_readable(must_be_free)}, but {_readable(free)} are free on "
+            f"its disk: free {_readable(must_be_free - free)}, or choose another disk"
         )
-    if free_bytes < SCARCE_FACTOR * needed_bytes:
+    if free < SCARCE_FACTOR * needed_bytes:
         log.warning(
             "%s takes %s, and only %s are free on its disk",
             path,
             _readable(needed_bytes),
-            _readable(free_bytes),
+            _readable(free),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from receive.progress import format_bytes
+from receive.progress import format_amount
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -72,11 +72,10 @@ def lines(merged: Mapping[str, Any]) -> list[str]:
     ]
     told += consumers.get("errors", [])
     dumps = sum(scan["integrations"] for scan in merged["scans"])
-    total, seconds = merged["payload_bytes"], merged["seconds"]
-    rate = total / seconds if seconds else 0.0
+    amount = format_amount(merged["payload_bytes"], merged["seconds"])
     told.append(
-        f"received {dumps} integrations, {format_bytes(total)} in {seconds:.1f} s "
-        f"({format_bytes(rate)}/s): {'DATA WERE LOST' if merged['lost'] else 'nothing was lost'}"
+        f"received {dumps} integrations, {amount}: "
+        f"{'DATA WERE LOST' if merged['lost'] else 'nothing was lost'}"
     )
     return told
 

@@ -25,6 +25,7 @@ from receive.cli import write_line
 from receive.port_ranges import port_ranges
 from receive.processes.output import PrefixedLines
 from receive.processes.summary import lines, merge
+from receive.run_files import write_ready, write_summary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,11 +128,14 @@ class Supervisor:
                 for child in self._children:
                     child.end()
             report = self._report()
-        if summary_file is not None:
-            summary_file.write_text(json.dumps(report, indent=2) + "\n")
-        if report["scans"] or not self._gave_up:
-            sys.stdout.write("\n".join(lines(report)) + "\n")
-            sys.stdout.flush()
+        try:
+            if report["scans"] or not self._gave_up:
+                sys.stdout.write("\n".join(lines(report)) + "\n")
+                sys.stdout.flush()
+        finally:
+            # Also when nobody reads the lines.
+            if summary_file is not None:
+                write_summary(summary_file, report)
         return _worst([child.exit_code or 0 for child in self._children])
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
@@ -205,9 +209,7 @@ class Supervisor:
             port_ranges(ports),
         )
         if ready_file is not None:
-            partial = ready_file.with_name(f".{ready_file.name}.partial")
-            partial.write_text(json.dumps({"pid": os.getpid(), "host": host, "ports": ports}))
-            partial.replace(ready_file)
+            write_ready(ready_file, {"pid": os.getpid(), "host": host, "ports": ports})
 
     def _report(self) -> dict[str, Any]:
         parts = [_read_summary(child.summary_file) for child in self._children]

@@ -172,10 +172,8 @@ def test_overwrite_spares_what_is_no_set(model: Path, tmp_path: Path) -> None:
     precious = tmp_path / "received.ms" / "thesis.tex"
     precious.parent.mkdir()
     precious.write_text("years of work")
-    receiver = start_receiver(tmp_path, model, {"reception.overwrite": True})
-    send(receiver, model)
-    assert receiver.wait() == OUTPUT, receiver.log
-    assert "received.ms" in receiver.log
+    arguments = receive_arguments(model, tmp_path, reception__overwrite=True)
+    refused("emu-recv", OUTPUT, "received.ms", "not a Measurement Set", arguments=arguments)
     assert precious.read_text() == "years of work"
 
 

@@ -144,7 +144,6 @@ def test_too_few_threads_for_backpressure_are_refused(receive: Receive) -> None:
         ("Raising", "ValueError: the third was too much"),
         ("Exiting", "SystemExit: 3"),
         ("Cancelling", "CancelledError"),
-        ("NotAsync", "TypeError"),
     ],
 )
 def test_one_that_raises_is_named_and_the_others_get_everything(
@@ -260,6 +259,7 @@ def test_a_consumer_of_heaps_gets_each_heap_that_came(receive: Receive) -> None:
         ("no.such.module.Class", ConfigError, "module no.such.module cannot be imported"),
         (f"{HERE}.Missing", ConfigError, "has no class Missing"),
         (f"{HERE}.NoMethod", ConfigError, r"has no method consume\(payload\)"),
+        (f"{HERE}.NotAsync", ConfigError, "its consume is not async"),
         (f"{HERE}.CannotBeMade", ConsumerError, "RuntimeError: no such device"),
         ("null,null", ConfigError, "one is named twice"),
     ],
