@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import time
 from typing import TYPE_CHECKING
 
-from receive.consumers.base import load
+from receive.consumers.base import find_all, load
 from receive.consumers.closed_sets import ClosedSets, ClosesSets
 from receive.consumers.runner import ConsumerThread
-from receive.errors import ConfigError, NothingReceivedError
+from receive.errors import NothingReceivedError
 from receive.icd.times import ticks_from_mjd_s
 from receive.model.telescope import MATCH_INTERVALS
 from receive.outcome import Outcome
 from receive.port_ranges import port_ranges
 from receive.progress import Progress, format_bytes
+from receive.run_files import write_ready
 from receive.stream.ibverbs import IbverbsPort, open_ibverbs
 from receive.stream.refusals import Refusals, in_words
 from receive.stream.scans import Scans
@@ -155,11 +155,8 @@ class Receiver:
         return sockets
 
     def _load_consumers(self) -> None:
+        find_all(self._config)
         names = self._config["reception.consumer"]
-        if not names:
-            raise ConfigError("reception.consumer is empty: name at least one, such as mswriter")
-        if len(set(names)) != len(names):
-            raise ConfigError(f"reception.consumer = {','.join(names)}: one is named twice")
         # What is not needed to receive into may wait for consumers: all may hold the same dumps.
         spare = max(1, self._plan.pool.dumps - self._plan.pool.window - 1)
         closing = False
@@ -184,10 +181,7 @@ class Receiver:
             "Ready: %s %s, ports %s", self._config["reception.transport"], host, port_ranges(ports)
         )
         if ready_file is not None:
-            content = json.dumps({"pid": os.getpid(), "host": host, "ports": ports})
-            partial = ready_file.with_name(f".{ready_file.name}.partial")
-            partial.write_text(content)
-            partial.replace(ready_file)
+            write_ready(ready_file, {"pid": os.getpid(), "host": host, "ports": ports})
         return ports
 
     def _collect(self) -> None:
