@@ -38,6 +38,14 @@ demo: $(VENV)/.installed-demo ## simulate, send, receive, check and plot an obse
 test: $(VENV)/.installed-dev ## run every test that this machine can carry, and say what was left out
 	@PATH="$(abspath $(BIN)):$$PATH" bash scripts/test.sh
 
+.PHONY: bench
+bench: $(VENV)/.installed-dev ## compare the speed with that of others, into docs/benchmarks.md (ONLY=NAME: one row)
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.bench $(if $(ONLY),$(ONLY),--output docs/benchmarks.md) $(BENCH_OPTIONS)
+
+.PHONY: soak
+soak: $(VENV)/.installed-dev ## ten minutes at full rate: does the memory stay flat?
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.bench soak $(BENCH_OPTIONS)
+
 .PHONY: lint
 lint: $(VENV)/.installed-dev ## ruff and mypy
 	@$(BIN)/ruff check .
