@@ -14,21 +14,22 @@ if TYPE_CHECKING:
 
     from tests.bench.measure import Result, Settings
 
-HEADER = "| row | what / against what | target | median | half of the pairs | ours | peer | |"
+HEADER = "| row | what / against | target | median | half of the pairs | ours | peer | |"
 _HOW_TO_READ = """\
-Each number is a ratio of ours to a peer, both measured in this run on this machine. The two are
+Each number is a ratio of ours to a peer, both measured in this run on this machine. They are
 measured in turn, in the opposite order every other time, and the ratio is taken pair by pair: what
 slows the machine for a while meets both. The table has the median of the ratios and the quartiles,
 between which half of them lie; *ours* and *peer* are medians of their own. A single pair can be off
 by more than 5 %.
 
 The sender replays packets that were made once (`sendall` of whole heaps, `sendmmsg` of datagrams),
-on the first half of the cores; the receiver has the other half. *CPU* is what the kernel accounts to
-the receiver's threads while packets come, system calls included, start-up not. *spead2 discarding*
-is a chunk stream whose compiled placement function refuses every heap: nothing is copied out of
-spead2's packet buffer. A receiver that keeps the data cannot be as cheap over TCP, where spead2
-hands out what it copied once more; *spead2 copying, then discarding* puts heaps together in memory
-first.
+on the first half of the cores; the receiver has the other half. *CPU* is what the kernel accounts
+to the receiver's threads while packets come, system calls included. Start-up is left out, and so is
+the first use of each buffer, whose page faults would be the greater part of a short run.
+
+*spead2 discarding* is a chunk stream whose compiled placement function refuses every heap: nothing
+is copied out of spead2's packet buffer. *spead2 copying, then discarding* puts heaps together in
+memory first, as a receiver that keeps them must.
 
 `make bench` runs all, `make bench ONLY=null` a row, `python -m tests.bench --help` tells the rest:
 `--streams N`, and `replay --target HOST` sends prepared packets to receivers on other machines.
@@ -90,7 +91,7 @@ def machine() -> list[str]:
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     return [
         f"- {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC, load at the end {load}",
-        f"- {len(os.sched_getaffinity(0)) and os.cpu_count()} cores of {cpu}, {memory:.0f} GB",
+        f"- {os.cpu_count()} cores of {cpu}, {memory:.0f} GB",
         (
             f"- Linux {platform.release().split('-')[0]}, Python {platform.python_version()}, "
             f"spead2 {version('spead2')}, python-casacore {version('python-casacore')}"
