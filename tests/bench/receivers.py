@@ -31,7 +31,6 @@ TCP_PACKET_BYTES = 65536
 MAX_PACKET_BYTES = {"udp": 9200, "tcp": 65536 + 1024}
 POOL_BYTES = 384 << 20
 MIN_DUMPS = 8
-WARM_UP_BYTES = POOL_BYTES * 5 // 4
 END_S = 60.0
 
 
@@ -42,6 +41,7 @@ class Receiver:
     process: subprocess.Popen[str]
     folder: Path
     ports: list[int] = field(default_factory=list)
+    warm_up_bytes: int = 0
 
     def cpu_s(self) -> float:
         return cpu_seconds([self.process.pid])
@@ -104,7 +104,9 @@ def emu_recv(
         "transmission.channels_per_stream": shape.per_stream,
     }
     files = ["--ready-file", folder / "ready.json", "--summary-file", folder / "summary.json"]
-    return start(folder, [BIN / "emu-recv", *options(given | dict(values or {})), *files])
+    made = start(folder, [BIN / "emu-recv", *options(given | dict(values or {})), *files])
+    made.warm_up_bytes = int(given["reception.buffer_memory"]) * 5 // 4
+    return made
 
 
 def peer(settings: Settings, module: str, shape: Shape, transport: str, *how: str) -> Receiver:
@@ -177,8 +179,10 @@ def run_with(
     warm = min((rate for rate in rates if rate), default=0.0)
     # Past the first use of every buffer, which is page faults.
     warmed = 0
-    while warmed < WARM_UP_BYTES:
+    while True:
         warmed += replay.run(settings.warm_up_s, warm).heap_bytes
+        if warmed >= receiver.warm_up_bytes:
+            break
     taken = [measure(receiver, replay, settings.seconds, rate) for rate in rates]
     time.sleep(0.1)  # what is still in the socket's buffer is not to be counted as lost
     replay.end()
