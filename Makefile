@@ -44,6 +44,14 @@ COUNT ?= 1000000
 fuzz: $(VENV)/.installed-dev ## send COUNT=1000000 fuzzed packets by SEED=1 to a receiver
 	@$(BIN)/python -m tests.fuzz.attack --seed $(SEED) --count $(COUNT)
 
+.PHONY: bench
+bench: $(VENV)/.installed-dev ## compare the speed with that of others, into docs/benchmarks.md (ONLY=NAME: one row)
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.bench $(if $(ONLY),$(ONLY),--output docs/benchmarks.md) $(BENCH_OPTIONS)
+
+.PHONY: soak
+soak: $(VENV)/.installed-dev ## ten minutes at full rate: does the memory stay flat?
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.bench soak $(BENCH_OPTIONS)
+
 .PHONY: lint
 lint: $(VENV)/.installed-dev ## ruff and mypy
 	@$(BIN)/ruff check .

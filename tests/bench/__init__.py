@@ -1,0 +1,1 @@
+"""Benchmarks: each number is a ratio to a peer in the same run on the same machine."""

@@ -1,0 +1,1 @@
+"""What vis-receive is compared with; each module is a program of its own."""

@@ -1,0 +1,140 @@
+"""Receiving into dumps, against spead2's own receiver that discards; one stream against many."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tests.bench.measure import Pairs, Result, Settings, interleave
+from tests.bench.receivers import Taken, emu_recv, peer, run_with
+from tests.bench.shapes import MANY_STREAMS, NARROW, ONE_STREAM, SMALL, STANDARD, WIDE, Shape
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PART_OF_CAPACITY = 0.6
+"""UDP: the rate for CPU a byte, of what the discarding receiver takes flat out."""
+SMALL_HEAPS_PART = 0.5
+
+
+def ours(settings: Settings, shape: Shape, transport: str, *rates: float) -> list[Taken]:
+    receiver = emu_recv(settings, shape, transport)
+    taken = run_with(settings, receiver, shape, transport, *rates)
+    receiver.summary()
+    return taken
+
+
+def theirs(
+    settings: Settings, module: Sequence[str], shape: Shape, transport: str, *rates: float
+) -> list[Taken]:
+    receiver = peer(settings, module[0], shape, transport, *module[1:])
+    taken = run_with(settings, receiver, shape, transport, *rates)
+    receiver.end()
+    return taken
+
+
+PLACE = ("discard", "place")
+COPY = ("discard", "copy")
+
+
+def null(settings: Settings) -> list[Result]:
+    """Receive into dumps, and throw them away."""
+    results = []
+    shape = STANDARD
+    if settings.streams:
+        shape = Shape(64, 64 * settings.streams, settings.streams)
+    for transport in ("tcp", "udp"):
+        rates = [0.0]
+        if transport == "udp":
+            capacity = theirs(settings, PLACE, shape, transport, 0.0)[0].rate
+            rates = [PART_OF_CAPACITY * capacity, 0.0]
+        cpu, throughput, copied = Pairs(), Pairs(), Pairs()
+
+        def one(
+            runner: partial[list[Taken]],
+            into: Sequence[tuple[list[float], str]],
+            to: str = transport,
+            at: Sequence[float] = tuple(rates),
+        ) -> None:
+            taken = runner(shape, to, *at)
+            for values, kind in into:
+                values.append(taken[0].cpu_per_gb if kind == "cpu" else taken[-1].rate / 1e6)
+
+        interleave(
+            settings.pairs,
+            partial(
+                one,
+                partial(ours, settings),
+                [(cpu.ours, "cpu"), (copied.ours, "cpu"), (throughput.ours, "rate")],
+            ),
+            partial(
+                one,
+                partial(theirs, settings, PLACE),
+                [(cpu.peer, "cpu"), (throughput.peer, "rate")],
+            ),
+            partial(one, partial(theirs, settings, COPY), [(copied.peer, "cpu")]),
+        )
+        name = transport.upper()
+        results += [
+            cpu.result("null", f"{name}: CPU a byte / spead2 discarding", "<= 1.05", "CPU s/GB"),
+            copied.result(
+                "null", f"{name}: CPU a byte / spead2 copying, then discarding", "", "CPU s/GB"
+            ),
+            throughput.result("null", f"{name}: throughput / spead2 discarding", ">= 0.95", "MB/s"),
+        ]
+    return results
+
+
+def small_heaps(settings: Settings) -> list[Result]:
+    """Heaps of one channel, against an item group updated for each."""
+    pairs = Pairs()
+    # Slow enough for Python: a receiver that is overrun drops heaps, which costs it less.
+    limit = theirs(settings, ("item_groups",), SMALL, "tcp", 0.0)[0].rate * SMALL_HEAPS_PART
+
+    interleave(
+        settings.pairs,
+        lambda: pairs.ours.append(ours(settings, SMALL, "tcp", 0.0)[0].cpu_per_heap * 1e6),
+        lambda: pairs.peer.append(
+            theirs(settings, ("item_groups",), SMALL, "tcp", limit)[0].cpu_per_heap * 1e6
+        ),
+    )
+    return [
+        pairs.result("small-heaps", "CPU a heap / item groups in asyncio", "<= 0.1", "CPU us/heap")
+    ]
+
+
+def streams(settings: Settings) -> list[Result]:
+    """64 streams against one, as a quotient that is compared with spead2's."""
+    many = MANY_STREAMS
+    if settings.streams:
+        many = Shape(64, 8 * settings.streams, settings.streams)
+    values: dict[str, list[float]] = {"ours": [], "spead2": []}
+
+    def quotient(name: str) -> None:
+        run = partial(ours, settings) if name == "ours" else partial(theirs, settings, PLACE)
+        one, all_ = (run(shape, "tcp", 0.0)[0].cpu_per_gb for shape in (ONE_STREAM, many))
+        values[name].append(all_ / one)
+
+    interleave(settings.pairs, partial(quotient, "ours"), partial(quotient, "spead2"))
+    pairs = Pairs(values["ours"], values["spead2"])
+    what = f"TCP: CPU a byte, {many.streams} streams over 1 / the same of spead2"
+    return [pairs.result("streams", what, "<= 1.0", "quotient")]
+
+
+def shapes(settings: Settings) -> list[Result]:
+    """Few antennas with many channels, many antennas with few, the same bytes a heap."""
+    values: dict[Shape, list[float]] = {shape: [] for shape in (STANDARD, WIDE, NARROW)}
+
+    def one(shape: Shape) -> None:
+        values[shape].append(ours(settings, shape, "tcp", 0.0)[0].cpu_per_gb)
+
+    interleave(settings.pairs, *(partial(one, shape) for shape in values))
+    return [
+        Pairs(values[shape], values[STANDARD]).result(
+            "shapes",
+            f"TCP: CPU a byte, {shape.antennas} antennas / 64 antennas",
+            "<= 1.3",
+            "CPU s/GB",
+        )
+        for shape in (WIDE, NARROW)
+    ]
