@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 BOUND_S = 60.0
-LOOK_EVERY_S = 0.01
+LOOK_EVERY_S = 0.003
 
 
-def wait_until(condition: Callable[[], object], what: str, bound_s: float = BOUND_S) -> None:
-    """Look again and again until the condition holds; fail when the bound has passed."""
+def wait_until(condition: Callable[[], object], what: str = "", timeout_s: float = BOUND_S) -> None:
+    """Wait for something that is only to be seen by looking again."""
+    deadline_s = time.monotonic() + timeout_s
     never = threading.Event()
-    for _ in range(round(bound_s / LOOK_EVERY_S)):
-        if condition():
-            return
+    while not condition():
+        assert time.monotonic() < deadline_s, f"waited {timeout_s:g} s in vain: {what}"
         never.wait(LOOK_EVERY_S)
-    raise AssertionError(f"waited {bound_s:g} s in vain until {what}")

@@ -22,8 +22,9 @@ import numpy as np
 from receive.stream.state import REASON_TEXT, Reason
 from tests.fuzz.packets import batches, is_packet
 from tests.integration.recorder import Recorder
-from tests.integration.running import Running, wait_until
+from tests.integration.running import Running
 from tests.integration.senders import Observation, Sender
+from tests.waiting import wait_until
 
 DUMP_TIMEOUT_S = 1.0
 REAL_SCAN = 990_099

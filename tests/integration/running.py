@@ -7,7 +7,6 @@ import json
 import struct
 import termios
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 from receive.config import Config
@@ -15,9 +14,9 @@ from receive.plan import Plan
 from receive.receiver import Receiver
 from receive.stop import StopRequest
 from tests.integration.recorder import Recorder
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from receive.outcome import Outcome
@@ -31,17 +30,6 @@ DEFAULTS = {
     "reception.buffer_memory": 16 << 20,
     "reception.consumer": "tests.integration.recorder.Recorder",
 }
-
-
-def wait_until(
-    condition: Callable[[], bool], what: str = "", timeout_s: float = PATIENCE_S
-) -> None:
-    """Wait for something that is only to be seen by looking again."""
-    deadline_s = time.monotonic() + timeout_s
-    looking = threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline_s, f"waited in vain: {what}"
-        looking.wait(0.002)
 
 
 class Running:

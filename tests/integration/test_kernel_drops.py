@@ -10,8 +10,8 @@ from casacore.tables import table
 
 from receive.stream import sockets
 from tests.commands import ok, send, start_receiver
-from tests.integration.running import wait_until
 from tests.integration.senders import Observation, Sender
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,9 +13,9 @@ from receive import receiver as receiver_room
 from receive.consumers.runner import ConsumerThread
 from receive.errors import ConfigError, ConsumerError
 from receive.stream.state import Reason
-from tests.integration.running import wait_until
 from tests.integration.senders import Observation, Sender
 from tests.integration.test_receive_streams import assert_same
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

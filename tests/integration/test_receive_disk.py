@@ -14,8 +14,8 @@ from casacore.tables import table
 from receive.measurement_set.reader import open_set
 from receive.measurement_set.writer import SetWriter
 from tests.commands import BIN, ok, options, send, start_receiver
-from tests.integration.running import wait_until
 from tests.integration.test_bad_input import mounted
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

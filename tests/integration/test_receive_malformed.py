@@ -11,7 +11,6 @@ import pytest
 
 from receive.errors import NothingReceivedError
 from receive.stream.state import Reason
-from tests.integration.running import wait_until
 from tests.integration.senders import (
     BASELINES,
     CHANNEL,
@@ -26,6 +25,7 @@ from tests.integration.senders import (
     packets_of,
 )
 from tests.integration.test_receive_streams import assert_same
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,9 +10,9 @@ import pytest
 from receive.stream import window as window_room
 from receive.stream.state import Reason
 from tests.integration.relay import Harm, Relay
-from tests.integration.running import wait_until
 from tests.integration.senders import Observation, Sender
 from tests.integration.test_receive_streams import assert_same
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

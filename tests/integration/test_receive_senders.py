@@ -9,9 +9,9 @@ import pytest
 from receive import receiver as receiver_room
 from receive.errors import NothingReceivedError
 from receive.stream import window as window_room
-from tests.integration.running import wait_until
 from tests.integration.senders import MID, Observation, Sender
 from tests.integration.test_receive_streams import assert_same
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from receive.stream.state import Reason
-from tests.integration.running import wait_until
 from tests.integration.senders import Observation, Sender
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
