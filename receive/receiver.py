@@ -46,6 +46,8 @@ CONNECTION_CHECK_S = 0.05
 COUNTERS_CHECK_S = 1.0
 """How often the kernel's counters are read."""
 JOIN_STEP_S = 0.1
+LOST_END_S = 1.0
+"""Silence, at least, after which the end of a stream counts as lost: senders may be held up."""
 SILENCE_S = 2.0
 """Silence that is worth a word in the progress."""
 
@@ -285,9 +287,9 @@ class Receiver:
             return False
         if over:
             return idle_s > ENDED_GRACE_S
-        # The end of a stream can be lost; that of another one and silence say the same.
-        ended = bool(self._state.streams["ended"].any())
-        return ended and idle_s > self._dump_timeout_s
+        return self._window.some_end_was_lost(tcp=self._tcp) and (
+            idle_s > max(self._dump_timeout_s, LOST_END_S)
+        )
 
     def _begin_scan(self, dump: Dump) -> None:
         ledger = self._scans.begin(dump)

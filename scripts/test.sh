@@ -23,7 +23,8 @@ tier "ruff" ruff check .
 tier "format" ruff format --check --quiet .
 tier "mypy" mypy
 tier "docs" sphinx-build -q -W -b html docs docs/_build/html
-tier "pytest" pytest "$@"
+# A thread that hangs keeps pytest from ending, whatever its own time limits.
+tier "pytest" timeout --kill-after=30 3000 pytest "$@"
 
 if ((${#failed[@]})); then
     printf '\nFAILED: %s\n' "${failed[*]}"

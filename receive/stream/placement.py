@@ -197,7 +197,7 @@ def find_or_claim(shared, state, time, epochs, beliefs, searched, ticks, epoch, 
 
 @njit(nogil=True)
 def has_witness(state, time, epochs, beliefs, begin, end, ticks, epoch, shared):
-    """Return whether another timestamp of an epoch, unbelieved so far, agrees with this one."""
+    """Return whether another unbelieved timestamp of an epoch agrees with this one."""
     for n in range(begin, end):
         slot = n % ENTRIES
         waiting = state[slot] == _LIVE and beliefs[slot] == _PROBATION and epochs[slot] == epoch
@@ -213,7 +213,9 @@ def is_repeated_start(shared, stream, heap_count):
         return False
     if shared[0].now_ms - stream[0].epoch_begun_ms > REPEATED_START_MS:
         return False
-    return stream[0].starts == 0 or stream[0].start_count == heap_count
+    if stream[0].starts == 0:  # What was overtaken was counted before what overtook it.
+        return heap_count < stream[0].first_count
+    return stream[0].start_count == heap_count
 
 
 @njit(nogil=True)
@@ -441,6 +443,7 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
     latest[group] = max(latest[group], sequence)
     if stream[0].data_in_epoch == 0 and stream[0].starts == 0:
         stream[0].epoch_begun_ms = shared[0].now_ms
+        stream[0].first_count = items[HEAP_COUNT]
     stream[0].data_in_epoch += 1
     data[0].chunk_id = 0
     data[0].heap_index = block * groups + group

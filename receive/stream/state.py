@@ -175,6 +175,8 @@ STREAM_DTYPE = np.dtype(
         ("data_in_epoch", np.int64),
         ("starts", np.int64),
         ("start_count", np.int64),
+        # Of the first data heap, where no start heap came before it.
+        ("first_count", np.int64),
         ("epoch_begun_ms", np.int64),
         ("ended", np.int64),
         ("reconnected", np.int64),

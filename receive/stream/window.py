@@ -124,6 +124,17 @@ class Window:
         newer, same = streams["epoch"] > epoch, streams["epoch"] == epoch
         return bool((newer | (same & (streams["ended"] != 0))).all())
 
+    def some_end_was_lost(self, *, tcp: bool) -> bool:
+        """Whether, once nothing comes any more, the streams that have not ended will not do so.
+
+        A datagram with the end of a stream can be lost, and that of another stream says the same.
+        A connection loses nothing: a stream that has brought data brings its end, or breaks.
+        """
+        streams = self._state.streams
+        ended = streams["ended"] != 0
+        alive = ~ended & (streams["data_in_epoch"] > 0)
+        return bool(ended.any() and not (tcp and alive.any()))
+
     def flush(self, now_s: float) -> list[Dump]:
         """Hand on everything that is in the window, complete or not, but what is not believed."""
         live = self._look(now_s)

@@ -51,7 +51,7 @@ class Relay:
         self._in.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self._in.bind(("127.0.0.1", 0))
         self._out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._thread = threading.Thread(target=self._run, name="relay")
+        self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
         self._thread.start()
 
     @property

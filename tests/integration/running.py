@@ -45,7 +45,7 @@ class Running:
         self._outcome: Outcome | None = None
         self._error: BaseException | None = None
         made = len(Recorder.made)
-        self._thread = threading.Thread(target=self._run, name="receiver")
+        self._thread = threading.Thread(target=self._run, name="receiver", daemon=True)
         self._thread.start()
         wait_until(lambda: self._ready_file.exists() or not self._thread.is_alive(), "ready")
         self.recorders: list[Any] = Recorder.made[made:]
@@ -58,6 +58,10 @@ class Running:
             self._outcome = self.receiver.run(self._ready_file)
         except BaseException as error:  # noqa: BLE001 -- shown to the test
             self._error = error
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
 
     @property
     def recorder(self) -> Any:

@@ -94,7 +94,7 @@ def test_backpressure_makes_a_tcp_sender_wait_and_loses_nothing(receive: Receive
     with Sender(running.ports, tcp=True) as sender:
         heaps = [observation.stream(stream) for stream in range(2)]
         threads = [
-            threading.Thread(target=sender.send, args=(stream, heaps[stream]))
+            threading.Thread(target=sender.send, args=(stream, heaps[stream]), daemon=True)
             for stream in range(2)
         ]
         for thread in threads:

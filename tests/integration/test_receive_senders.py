@@ -9,6 +9,7 @@ import pytest
 from receive import receiver as receiver_room
 from receive.errors import NothingReceivedError
 from receive.stream import window as window_room
+from receive.stream.state import Reason
 from tests.integration.senders import MID, Observation, Sender
 from tests.integration.test_receive_streams import assert_same
 from tests.waiting import wait_until
@@ -39,7 +40,7 @@ def test_a_sender_that_never_ends_its_stream_ends_with_idle_timeout(
     receive: Receive, transport: str
 ) -> None:
     observation = Observation(per_stream=4)
-    running = receive(observation, reception__transport=transport, reception__idle_timeout=0.4)
+    running = receive(observation, reception__transport=transport, reception__idle_timeout=1.0)
     with Sender(running.ports, tcp=transport == "tcp") as sender:
         begin(sender, observation, range(observation.times))
         assert not running.finish().lost
@@ -48,7 +49,7 @@ def test_a_sender_that_never_ends_its_stream_ends_with_idle_timeout(
 
 def test_a_sender_that_dies_within_a_heap_leaves_what_was_whole(receive: Receive) -> None:
     observation = Observation(packet_payload=500)
-    running = receive(observation, reception__idle_timeout=0.4, reception__dump_timeout=0.1)
+    running = receive(observation, reception__idle_timeout=1.0, reception__dump_timeout=0.1)
     with Sender(running.ports) as sender:
         begin(sender, observation, range(4))
         sender.send(0, observation.low(4, 0)[:-1])
@@ -255,7 +256,7 @@ def test_lost_end_heaps_do_not_keep_a_receiver_waiting(receive: Receive, ended: 
     running = receive(
         observation,
         reception__dump_timeout=0.2,
-        reception__idle_timeout=0.4 if not ended else 0,
+        reception__idle_timeout=1.0 if not ended else 0,
     )
     with Sender(running.ports) as sender:
         begin(sender, observation, range(observation.times))
@@ -263,6 +264,28 @@ def test_lost_end_heaps_do_not_keep_a_receiver_waiting(receive: Receive, ended: 
             sender.send(stream, observation.end(stream))
         assert not running.finish().lost
     assert_same(running.recorder.taken, observation)
+
+
+def test_a_tcp_stream_that_is_held_up_is_waited_for(
+    receive: Receive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long ago the other streams ended."""
+    monkeypatch.setattr(receiver_room, "LOST_END_S", 0.1)
+    observation = Observation(per_stream=4)
+    running = receive(observation, reception__transport="tcp", reception__dump_timeout=0.1)
+    state = running.receiver._state
+    with Sender(running.ports, tcp=True) as sender:
+        begin(sender, observation, range(observation.times - 1))
+        sender.send(0, observation.low(observation.times - 1, 0) + observation.end(0))
+        wait_until(lambda: bool(state.streams["ended"][0]))
+        later_ms = state.get("now_ms") + 500
+        wait_until(lambda: state.get("now_ms") > later_ms or not running.alive)
+        sender.send(1, observation.low(observation.times - 1, 1) + observation.end(1))
+        outcome = running.finish()
+    # The last integration is handed on without it; the heap is late, not lost on a dead connection.
+    (ledger,) = outcome.scans
+    assert ledger.expected == ledger.received.sum() + ledger.missing
+    assert running.refused(Reason.LATE) == 1
 
 
 @pytest.mark.parametrize("per_stream", [4, 8])
@@ -304,6 +327,26 @@ def test_a_start_heap_that_comes_twice_or_late_begins_nothing_new(receive: Recei
     assert not outcome.lost
     assert len(outcome.scans) == 1
     assert_same(running.recorder.taken, observation)
+
+
+def test_a_start_heap_counted_after_the_data_is_of_another_sender(receive: Receive) -> None:
+    """However soon it comes, and although the start of the first sender never came."""
+    first = Observation(per_stream=4, times=2)
+    second = Observation(per_stream=4, seed=2, scan_id=9, first_heap_count=1 << 30)
+    running = receive(first, reception__max_scans=2)
+    with Sender(running.ports) as sender:
+        for index in range(first.times):
+            for stream in range(2):
+                sender.send(stream, first.low(index, stream))
+        running.recorder.wait_for(first.times)
+        for stream in range(2):
+            # The whole of a stream before the next begins.
+            sender.send(stream, second.stream(stream))
+            running.drain()
+            running.look_twice()
+        outcome = running.finish()
+    assert [(scan.dumps, scan.missing) for scan in outcome.scans] == [(2, 0), (second.times, 0)]
+    assert_same(running.recorder.taken[2:], second)
 
 
 def test_the_stop_event_closes_everything(receive: Receive) -> None:

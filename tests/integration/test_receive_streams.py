@@ -191,7 +191,7 @@ def test_a_tcp_sender_may_start_before_the_receiver(receive: Receive) -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     sending = threading.Thread(
-        target=send_all, args=(observation, [port]), kwargs={"tcp": True}, name="early sender"
+        target=send_all, args=(observation, [port]), kwargs={"tcp": True}, daemon=True
     )
     sending.start()
     running = receive(observation, reception__transport="tcp", reception__port_start=port)
@@ -254,7 +254,7 @@ def test_many_tiny_dumps_flat_out_over_skewed_streams_lose_nothing(
     heaps = [observation.stream(stream) for stream in range(8)]
     with Sender(running.ports, tcp=True) as sender:
         senders = [
-            threading.Thread(target=sender.send, args=(stream, heaps[stream]))
+            threading.Thread(target=sender.send, args=(stream, heaps[stream]), daemon=True)
             for stream in range(8)
         ]
         for thread in senders:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from receive.stream.state import Reason
 from tests.integration.senders import Observation, Sender
-from tests.waiting import wait_until
+from tests.waiting import BOUND_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,19 +44,21 @@ def broken_stream(observation: Observation, stream: int, rng: random.Random) -> 
 
 def send_side_by_side(sender: Sender, streams: list[list[bytes]], step: int = 60) -> None:
     """Send each stream in a thread of its own, none of them more than a step ahead."""
-    together = threading.Barrier(len(streams))
+    together = threading.Barrier(len(streams), timeout=BOUND_S)
     longest = max(map(len, streams))
 
     def send(stream: int) -> None:
         for first in range(0, longest, step):
             together.wait()
-            sender.send(stream, streams[stream][first : first + step])
+            try:
+                sender.send(stream, streams[stream][first : first + step])
+            except OSError:
+                together.abort()
+                raise
 
-    threads = [threading.Thread(target=send, args=(stream,)) for stream in range(len(streams))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(len(streams)) as pool:
+        for sending in [pool.submit(send, stream) for stream in range(len(streams))]:
+            sending.result()
 
 
 def assert_present_is_right(observation: Observation, payload: Taken) -> int:
