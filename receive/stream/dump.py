@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from receive.stream.free_buffers import give
 from receive.stream.state import LIVE_HEAPS, SharedState
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class _Quarantined:
 
 @dataclass
 class BufferPool:
-    """Lends buffers, last returned first, so that few pages are touched.
+    """Knows who has the buffers, and makes them free for the network threads again.
 
     A buffer in which a heap began and did not end when its dump was handed on stays in
     quarantine until spead2 cannot write into it any more: until the heap completed, or so many
@@ -59,21 +60,18 @@ class BufferPool:
     """
 
     state: SharedState
-    _free: list[int] = field(init=False)
+    _freed: int = field(init=False)
     _quarantine: list[_Quarantined] = field(init=False, default_factory=list)
     _returned: deque[Dump] = field(init=False, default_factory=deque)
     _users: dict[int, int] = field(init=False, default_factory=dict)
     _lock: Lock = field(init=False, default_factory=Lock)
 
     def __post_init__(self) -> None:
-        self._free = list(range(self.state.pool_size.dumps - 1, -1, -1))
+        self._freed = self.state.pool_size.dumps
 
     def __len__(self) -> int:
-        return len(self._free)
-
-    def take(self) -> int:
-        """Take a free buffer; `IndexError` if there is none."""
-        return self._free.pop()
+        """Return how many buffers are free."""
+        return self._freed - self.state.get("taken")
 
     def lend(self, dump: Dump, users: int) -> None:
         """Note that so many users have the dump; the buffer returns after the last one."""
@@ -105,15 +103,19 @@ class BufferPool:
             if len(dirty):
                 self._quarantine.append(_Quarantined(dump.block, dirty))
             else:
-                self._free.append(dump.block)
+                self._free(dump.block)
         still: list[_Quarantined] = []
         for item in self._quarantine:
             item.groups = item.groups[self._may_be_written(item)]
             if len(item.groups):
                 still.append(item)
             else:
-                self._free.append(item.block)
+                self._free(item.block)
         self._quarantine = still
+
+    def _free(self, block: int) -> None:
+        give(self.state.free_top, self.state.free_below, self.state.present, block)
+        self._freed += 1
 
     def _may_be_written(self, item: _Quarantined) -> NDArray[np.bool_]:
         state = self.state

@@ -19,6 +19,8 @@ from spead2.recv.numba import chunk_place_data
 
 from receive.icd.items import ItemId
 from receive.stream.atomics import compare_and_swap, fence
+from receive.stream.free_buffers import NONE, take
+from receive.stream.items import addresses, scan_at, swap16, swap32
 from receive.stream.layout import CONTROL_BYTES, HEAD_ROOM_BYTES
 from receive.stream.state import (
     ABANDONED,
@@ -51,11 +53,8 @@ ITEM_IDS = [
     spead2.HEAP_CNT_ID,
 ]
 _ITEM_COUNT = len(ITEM_IDS)
-_SCAN_ID = int(ItemId.SCAN_ID)
-_DATA_ID = int(ItemId.CORRELATOR_OUTPUT_DATA)
 _START, _STOP = 0, 2
 _ADDRESS_BYTES_48 = 6
-_SCAN_ID_BYTES = 8
 
 # numba takes enum members of module level as constants only when they are plain integers.
 _EMPTY, _OPEN, _BUSY = int(EntryState.EMPTY), int(EntryState.OPEN), int(EntryState.BUSY)
@@ -78,62 +77,6 @@ _WAIT_US = 200
 _shared_type = numba.from_dtype(SHARED_DTYPE)
 _stream_type = numba.from_dtype(STREAM_DTYPE)
 _usleep = types.ExternalFunction("usleep", types.int32(types.uint32))
-
-
-@njit(nogil=True)
-def swap32(value):
-    """Return the little-endian u4 that lies in the low bytes of an immediate value."""
-    return (
-        ((value & 0xFF) << 24) | ((value & 0xFF00) << 8) | ((value >> 8) & 0xFF00) | (value >> 24)
-    ) & 0xFFFFFFFF
-
-
-@njit(nogil=True)
-def swap16(value):
-    """Return the little-endian u2 that lies in the low bytes of an immediate value."""
-    return ((value & 0xFF) << 8) | ((value >> 8) & 0xFF)
-
-
-@njit(nogil=True)
-def addressed_item(packet, at):
-    """Return (id, address) of the item pointer at a byte of the packet, (-1, -1) if immediate."""
-    if packet[at] & 0x80:
-        return np.int64(-1), np.int64(-1)
-    item = (np.int64(packet[at]) << 8) | np.int64(packet[at + 1])
-    address = np.int64(0)
-    for j in range(2, 8):
-        address = (address << 8) | np.int64(packet[at + j])
-    return item, address
-
-
-@njit(nogil=True)
-def addresses(packet):
-    """Return (data address, end of the data or -1, scan_id address), -1 for what is absent.
-
-    spead2 gives the placement function immediate values only, so the item pointers of the packet
-    are read here: 16 bits of id (the top bit says immediate), 48 bits of address.
-    """
-    data_address = np.int64(-1)
-    scan_address = np.int64(-1)
-    pointer_count = (np.int64(packet[6]) << 8) | np.int64(packet[7])
-    for i in range(pointer_count):
-        item, address = addressed_item(packet, 8 + 8 * i)
-        if item == _DATA_ID:
-            data_address = address
-        elif item == _SCAN_ID:
-            scan_address = address
-    data_end = np.int64(-1)
-    for i in range(pointer_count):
-        _, address = addressed_item(packet, 8 + 8 * i)
-        if address > data_address and (data_end < 0 or address < data_end):
-            data_end = address
-    return data_address, data_end, scan_address
-
-
-@njit(nogil=True)
-def scan_at(base, address, length):
-    """Return where in the pool a heap's scan id will lie, -1 if it has none or none that fits."""
-    return base + address if 0 <= address <= length - _SCAN_ID_BYTES else np.int64(-1)
 
 
 @njit(nogil=True)
@@ -166,8 +109,8 @@ def find(state, time, epochs, begin, end, ticks, epoch):
 
 
 @njit(nogil=True)
-def find_or_claim(shared, state, time, epochs, beliefs, searched, ticks, epoch, belief):
-    """Return the slot for (ticks, epoch), claiming the next entry; -1 where none is open.
+def find_or_claim(shared, state, block, time, epochs, beliefs, searched, ticks, epoch, belief):
+    """Return the slot for (ticks, epoch), claiming the next entry; -1 where no buffer is free.
 
     ``searched`` is the head up to which the caller has looked already.
     """
@@ -184,6 +127,15 @@ def find_or_claim(shared, state, time, epochs, beliefs, searched, ticks, epoch, 
         if current == _EMPTY:
             return -1
         if current == _OPEN and compare_and_swap(state, slot, _OPEN, _BUSY):
+            block[slot] = take(
+                numba.carray(intp_to_voidptr(shared[0].free_top), 1, dtype=np.int64),
+                numba.carray(intp_to_voidptr(shared[0].free_below), shared[0].pool, dtype=np.int64),
+            )
+            if block[slot] == NONE:
+                fence()
+                state[slot] = _OPEN
+                return -1
+            shared[0].taken += 1
             time[slot] = ticks
             epochs[slot] = epoch
             beliefs[slot] = belief
@@ -404,7 +356,9 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
         elif reference > 0 and ticks <= shared[0].dropped_until:
             counters[group, _NO_BUFFER] += 1
             return
-        slot = find_or_claim(shared, state, time, epochs, beliefs, head, ticks, epoch, belief)
+        slot = find_or_claim(
+            shared, state, blocks, time, epochs, beliefs, head, ticks, epoch, belief
+        )
         if slot >= 0:
             if belief == _BELIEVED and ticks > newest[epoch % EPOCHS]:
                 newest[epoch % EPOCHS] = ticks

@@ -5,8 +5,8 @@ collector (`window`) is one Python thread.  They share plain arrays, with one wr
 field or an atomic claim (`atomics`), and never a lock.
 
 The table of entries is a ring.  Entry number *n* (slot ``n % ENTRIES``) is one dump: the
-collector provides a buffer for it (``OPEN``), the first heap of a new timestamp claims it
-(``BUSY``, then ``LIVE``), the collector hands the dump on (``CLOSED``) and later forgets it
+collector opens it (``OPEN``), the first heap of a new timestamp claims it and takes a buffer for
+it (``BUSY``, then ``LIVE``), the collector hands the dump on (``CLOSED``) and later forgets it
 (``EMPTY``).  Entries are claimed strictly in turn, so a thread that looked at all entries up to
 the head cannot miss that another thread has just claimed one for the same timestamp.
 """
@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import hashlib
 from enum import IntEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from receive.stream.free_buffers import NONE
 from receive.stream.layout import CONTROL_BYTES, HEAD_ROOM_BYTES, PoolSize, StreamLayout
 
 if TYPE_CHECKING:
@@ -108,6 +110,8 @@ _POINTERS = (
     "entry_block",
     "entry_sequence",
     "entry_belief",
+    "free_top",
+    "free_below",
     "seen",
     "present",
     "owner",
@@ -125,6 +129,7 @@ _POINTERS = (
 SHARED_DTYPE = np.dtype(
     [(name, np.intp) for name in _POINTERS]
     + [
+        ("taken", np.int64),
         ("head", np.int64),
         ("tail", np.int64),
         ("epoch", np.int64),
@@ -149,13 +154,20 @@ SHARED_DTYPE = np.dtype(
 )
 
 
+_INLINED = ("atomics.py", "free_buffers.py", "items.py")
+
+
 def compiled_for() -> str:
-    """Return a digest of all that code compiled for this module takes from it as constants."""
+    """Return a digest of all that the compiled placement function takes from other modules.
+
+    numba keeps what it compiled until the function's own file changes, and looks no further.
+    """
     constants = (
         [(name, str(dtype), offset) for name, (dtype, offset) in _fields(SHARED_DTYPE)],
         (ENTRIES, EPOCHS, MAX_TENTATIVE, REPEATED_START_MS, ABANDONED),
         [[(member.name, member.value) for member in kind] for kind in (EntryState, Belief, Reason)],
         (CONTROL_BYTES, HEAD_ROOM_BYTES),
+        [Path(__file__).with_name(name).read_bytes() for name in _INLINED],
     )
     return hashlib.sha256(repr(constants).encode()).hexdigest()[:16]
 
@@ -243,6 +255,9 @@ class SharedState:
         self.entry_block = np.full(ENTRIES, -1, np.int64)
         self.entry_sequence = np.zeros(ENTRIES, np.int64)
         self.entry_belief = np.zeros(ENTRIES, np.int64)
+        # The first buffer is on top, each lies on the next one.
+        self.free_top = np.zeros(1, np.int64)
+        self.free_below = np.append(np.arange(1, pool), NONE)
         self.seen = np.zeros((ENTRIES, groups), np.uint8)
         # Usually a group comes on its own stream: what is read too early is right nevertheless.
         self.owner = np.tile(np.arange(groups), (pool, 1))

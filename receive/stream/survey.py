@@ -1,4 +1,4 @@
-"""Which dumps have begun and how far they are: one compiled pass over the table of entries."""
+"""The collector's compiled passes over the table of entries: what has begun, how far it is."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from numba import njit
 from receive.stream.atomics import fence
 from receive.stream.state import EntryState
 
+_EMPTY, _OPEN = int(EntryState.EMPTY), int(EntryState.OPEN)
 _LIVE = int(EntryState.LIVE)
 
 
@@ -44,3 +45,17 @@ def count_live(state, begin, end):
         if state[n % len(state)] == _LIVE:
             count += 1
     return count
+
+
+@njit(nogil=True, cache=True)
+def open_entries(state, sequence, seen, heaps, begin, end):
+    """Open the entries [begin, end) for network threads to claim."""
+    for n in range(begin, end):
+        slot = n % len(state)
+        seen[slot] = 0
+        sequence[slot] = n
+        heaps[slot] = -1
+        # The slot after the last open entry is empty: nobody claims beyond it.
+        state[(n + 1) % len(state)] = _EMPTY
+        fence()
+        state[slot] = _OPEN

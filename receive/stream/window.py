@@ -15,7 +15,7 @@ import numpy as np
 from receive.stream.atomics import full_fence
 from receive.stream.dump import BufferPool, Dump
 from receive.stream.state import ENTRIES, EPOCHS, Belief, EntryState, Reason, SharedState
-from receive.stream.survey import count_live, list_live
+from receive.stream.survey import count_live, list_live, open_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,10 +29,6 @@ REORDER_GRACE_S = 0.1
 or one after a gap, could have overtaken others on its way."""
 HISTORY = 256
 """Closed entries that are kept to tell duplicates from late heaps."""
-AHEAD_BYTES = 256 << 20
-"""Buffers are provided ahead of the sender for so many bytes, or for a whole window.
-
-Thousands of the smallest dumps can come while the collector waits for its turn."""
 
 _LIVE = int(EntryState.LIVE)
 
@@ -70,8 +66,7 @@ class Window:
         self._groups = state.layout.group_count
         self._window = state.pool_size.window
         self._interval_ticks = state.get("interval_ticks")
-        self._ahead = max(self._window, AHEAD_BYTES // state.layout.dump_bytes, 8)
-        self._provided = 0
+        self._opened = 0
         self._first_s = np.zeros(ENTRIES)
         self._progress_s = np.zeros(ENTRIES)
         self._heaps = np.full(ENTRIES, -1, np.int64)
@@ -80,7 +75,7 @@ class Window:
         self._scratch = tuple(np.zeros(ENTRIES, np.int64) for _ in range(3))
         # Packets can come before the first step.
         state.set("now_ms", int(time.monotonic() * 1000))
-        self._provide()
+        self._open()
 
     def step(self, now_s: float, *, limit: int) -> list[Dump]:
         """Look at what has come since the last call.
@@ -105,7 +100,7 @@ class Window:
         # After the look: a stream's start heap is whole before its first heap of data is.
         self._read_start_heaps()
         handed = self._hand_on(live, now_s, limit) if limit > 0 else []
-        self._provide()
+        self._open()
         return handed
 
     @property
@@ -180,27 +175,22 @@ class Window:
                 self._scan_of_epoch[epoch] = scan_id
                 self._scan_of_epoch.pop(epoch - EPOCHS, None)
 
-    def _provide(self) -> None:
+    def _open(self) -> None:
         state = self._state
         head = state.get("head")
         state.set("tail", self._oldest_needed(head))
-        while (
-            self._provided - head < self._ahead
-            and len(self.pool)
-            and self._provided - state.get("tail") < ENTRIES - 1
-        ):
-            slot = self._provided % ENTRIES
-            block = self.pool.take()
-            state.seen[slot] = 0
-            state.present[block] = 0
-            state.entry_block[slot] = block
-            state.entry_sequence[slot] = self._provided
-            self._heaps[slot] = -1
-            # The slot after the last open entry is empty: nobody claims beyond it.
-            state.entry_state[(self._provided + 1) % ENTRIES] = EntryState.EMPTY
-            full_fence()
-            state.entry_state[slot] = EntryState.OPEN
-            self._provided += 1
+        # An entry for every buffer, and no more than the ring holds.
+        until = min(head + state.pool_size.dumps, state.get("tail") + ENTRIES - 1)
+        if until > self._opened:
+            open_entries(
+                state.entry_state,
+                state.entry_sequence,
+                state.seen,
+                self._heaps,
+                self._opened,
+                until,
+            )
+            self._opened = until
 
     def _oldest_needed(self, head: int) -> int:
         """Return the oldest entry that is live, or recent enough to know duplicates by."""
@@ -340,12 +330,7 @@ class Window:
         sequence = int(state.entry_sequence[slot])
         if (state.group_latest[missing] >= sequence + self._window).all():
             return True
-        if (
-            not state.get("backpressure")
-            and waiting > self._window
-            and state.get("head") == self._provided
-            and not len(self.pool)
-        ):
+        if not state.get("backpressure") and waiting > self._window and not len(self.pool):
             return True
         if idle_s <= self._dump_timeout_s:
             return False

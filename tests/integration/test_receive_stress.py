@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from receive.stream.free_buffers import NONE
 from receive.stream.state import Reason
 from tests.integration.senders import Observation, Sender
 from tests.waiting import BOUND_S, wait_until
@@ -17,6 +18,7 @@ from tests.waiting import BOUND_S, wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from receive.stream.state import SharedState
     from tests.integration.recorder import Taken
     from tests.integration.running import Running
 
@@ -105,6 +107,18 @@ def test_no_heap_lands_in_the_wrong_place(receive: Receive, seed: int, threads: 
     assert running.refused(Reason.DUPLICATE) + running.refused(Reason.LATE) > 0
 
 
+def free_blocks(state: SharedState) -> set[int]:
+    """Return the blocks on the stack, each once."""
+    found: list[int] = []
+    block = int(state.free_top[0])
+    while block != NONE:
+        found.append(block)
+        assert len(found) <= len(state.free_below), "the stack is a ring"
+        block = int(state.free_below[block])
+    assert len(found) == len(set(found))
+    return set(found)
+
+
 def test_all_buffers_are_free_again_in_the_end(receive: Receive) -> None:
     """Dumps with heaps that were begun and never ended wait in quarantine, not for ever."""
     observation = Observation(times=400, per_stream=4, packet_payload=300)
@@ -130,9 +144,8 @@ def test_all_buffers_are_free_again_in_the_end(receive: Receive) -> None:
             running.recorder.wait_for(index)
         wait_until(lambda: not pool.lent)
         running.look_twice()
-        state = running.receiver._state
-        opened = int((state.entry_state == 1).sum())
-        assert len(pool) + opened == running.plan.pool.dumps
+        assert len(pool) == running.plan.pool.dumps
+        assert free_blocks(running.receiver._state) == set(range(running.plan.pool.dumps))
         assert not pool._quarantine
         sender.end(observation)
         running.finish()

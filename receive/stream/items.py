@@ -1,0 +1,68 @@
+"""What a heap's first packet says: immediate values, and where the heap holds what."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from receive.icd.items import ItemId
+
+_SCAN_ID = int(ItemId.SCAN_ID)
+_DATA_ID = int(ItemId.CORRELATOR_OUTPUT_DATA)
+_SCAN_ID_BYTES = 8
+
+
+@njit(nogil=True)
+def swap32(value):
+    """Return the little-endian u4 that lies in the low bytes of an immediate value."""
+    return (
+        ((value & 0xFF) << 24) | ((value & 0xFF00) << 8) | ((value >> 8) & 0xFF00) | (value >> 24)
+    ) & 0xFFFFFFFF
+
+
+@njit(nogil=True)
+def swap16(value):
+    """Return the little-endian u2 that lies in the low bytes of an immediate value."""
+    return ((value & 0xFF) << 8) | ((value >> 8) & 0xFF)
+
+
+@njit(nogil=True)
+def addressed_item(packet, at):
+    """Return (id, address) of the item pointer at a byte of the packet, (-1, -1) if immediate."""
+    if packet[at] & 0x80:
+        return np.int64(-1), np.int64(-1)
+    item = (np.int64(packet[at]) << 8) | np.int64(packet[at + 1])
+    address = np.int64(0)
+    for j in range(2, 8):
+        address = (address << 8) | np.int64(packet[at + j])
+    return item, address
+
+
+@njit(nogil=True)
+def addresses(packet):
+    """Return (data address, end of the data or -1, scan_id address), -1 for what is absent.
+
+    spead2 gives the placement function immediate values only, so the item pointers of the packet
+    are read here: 16 bits of id (the top bit says immediate), 48 bits of address.
+    """
+    data_address = np.int64(-1)
+    scan_address = np.int64(-1)
+    pointer_count = (np.int64(packet[6]) << 8) | np.int64(packet[7])
+    for i in range(pointer_count):
+        item, address = addressed_item(packet, 8 + 8 * i)
+        if item == _DATA_ID:
+            data_address = address
+        elif item == _SCAN_ID:
+            scan_address = address
+    data_end = np.int64(-1)
+    for i in range(pointer_count):
+        _, address = addressed_item(packet, 8 + 8 * i)
+        if address > data_address and (data_end < 0 or address < data_end):
+            data_end = address
+    return data_address, data_end, scan_address
+
+
+@njit(nogil=True)
+def scan_at(base, address, length):
+    """Return where in the pool a heap's scan id will lie, -1 if it has none or none that fits."""
+    return base + address if 0 <= address <= length - _SCAN_ID_BYTES else np.int64(-1)
