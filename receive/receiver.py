@@ -89,6 +89,8 @@ class Receiver:
         self._dumps = 0
         self._after_end = 0
         self._started_s = 0.0
+        self._checked_s = 0.0
+        self._counted_s = 0.0
         self._moved_s = 0.0
         self._packets = 0
         self._noted_s = 0.0
@@ -187,27 +189,22 @@ class Receiver:
         return ports
 
     def _collect(self) -> None:
-        self._started_s = checked_s = counted_s = self._moved_s = time.monotonic()
+        self._started_s = self._moved_s = time.monotonic()
         poll_s = POLL_IDLE_S
         with Progress("receiving", None, "integrations") as progress:
             while not self._stop.wait(poll_s) and not self._all_failed():
                 now_s = time.monotonic()
-                if now_s - checked_s > CONNECTION_CHECK_S:
-                    checked_s = now_s
-                    for stream in self._streams.ended_connections():
-                        logger.debug("Connection of stream %d ended", stream)
-                if now_s - counted_s > COUNTERS_CHECK_S:
-                    counted_s = now_s
-                    self._scans.update()
-                    self._refusals.look(now_s)
-                    progress.set_note(self._note(now_s))
-                    progress.update(0)
+                self._tend(now_s, progress)
+                poll_s = POLL_IDLE_S
+                if not self._window.has_news(now_s):
+                    continue
                 before = self._dumps
                 for dump in self._window.step(now_s, limit=self._room()):
                     if not self._take(dump):
                         return
-                self._note_progress(progress, self._dumps - before)
-                poll_s = POLL_BUSY_S if self._dumps > before else POLL_IDLE_S
+                if self._dumps > before:
+                    self._note_progress(progress, self._dumps - before)
+                    poll_s = POLL_BUSY_S
                 if self._is_idle(now_s):
                     self._explain_idle(now_s - self._started_s)
                     return
@@ -215,6 +212,19 @@ class Receiver:
                     self._end_scan()
                     if self._enough_scans():
                         return
+
+    def _tend(self, now_s: float, progress: Progress) -> None:
+        """Look after connections and counters, whenever it is time to."""
+        if now_s - self._checked_s > CONNECTION_CHECK_S:
+            self._checked_s = now_s
+            for stream in self._streams.ended_connections():
+                logger.debug("Connection of stream %d ended", stream)
+        if now_s - self._counted_s > COUNTERS_CHECK_S:
+            self._counted_s = now_s
+            self._scans.update()
+            self._refusals.look(now_s)
+            progress.set_note(self._note(now_s))
+            progress.update(0)
 
     def _is_idle(self, now_s: float) -> bool:
         """Whether nothing has come for `reception.idle_timeout`; notes when something did."""
@@ -330,9 +340,8 @@ class Receiver:
         return all(consumer.error is not None for consumer in self._consumers)
 
     def _note_progress(self, progress: Progress, dumps: int) -> None:
-        if dumps:
-            self._last_s = time.monotonic()
-            progress.update(dumps)
+        self._last_s = time.monotonic()
+        progress.update(dumps)
 
     def _note(self, now_s: float) -> str:
         """Return the rate since the last call, what is missing, and how long nothing has come."""

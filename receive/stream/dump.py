@@ -94,6 +94,11 @@ class BufferPool:
         """How many dumps are with users."""
         return len(self._users)
 
+    @property
+    def has_returned(self) -> bool:
+        """Whether buffers came back that are not free yet."""
+        return bool(self._returned)
+
     def recycle(self) -> None:
         """Make free what was returned, or put it in quarantine."""
         state = self.state

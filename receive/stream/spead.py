@@ -60,7 +60,9 @@ class SpeadStreams:
         self._tcp = tcp
         default = TCP_MAX_PACKET_BYTES if tcp else UDP_MAX_PACKET_BYTES
         self._max_packet_bytes = max(default, max_packet_bytes)
-        self._pool = spead2.ThreadPool(threads or len(sockets))
+        # A pool of one thread each: threads that share a pool wake each other for every packet.
+        count = min(threads or len(sockets), len(sockets))
+        self._pools = [spead2.ThreadPool(1) for _ in range(count)]
         self._streams: list[spead2.recv.ChunkRingStream] = []
         self._ports = [opened.getsockname()[1] for opened in sockets]
         self._packets_seen = [0] * len(sockets)
@@ -85,7 +87,7 @@ class SpeadStreams:
     def _make(self, stream: int) -> spead2.recv.ChunkRingStream:
         state = self._state
         made = spead2.recv.ChunkRingStream(
-            self._pool,
+            self._pools[stream % len(self._pools)],
             spead2.recv.StreamConfig(
                 max_heaps=LIVE_HEAPS, allow_out_of_order=True, stop_on_stop_item=False
             ),

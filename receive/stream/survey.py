@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from receive.stream.atomics import fence
 from receive.stream.state import EntryState
 
 _EMPTY, _OPEN = int(EntryState.EMPTY), int(EntryState.OPEN)
+_PRIME = np.uint64(1_099_511_628_211)
 _LIVE = int(EntryState.LIVE)
 
 
@@ -45,6 +47,24 @@ def count_live(state, begin, end):
         if state[n % len(state)] == _LIVE:
             count += 1
     return count
+
+
+@njit(nogil=True, cache=True)
+def fingerprint(state, block, seen, present, start_present, ended, epoch, begin, end):
+    """Return a number that changes when a heap has come, or a stream has begun or ended."""
+    mark = np.uint64(end)
+    fence()
+    for n in range(begin, end):
+        slot = n % len(state)
+        if state[slot] == _LIVE:
+            for group in range(seen.shape[1]):
+                mark = mark * _PRIME + 4 * seen[slot, group] + present[block[slot], group]
+    for row in range(start_present.shape[0]):
+        for group in range(start_present.shape[1]):
+            mark = mark * _PRIME + start_present[row, group]
+    for group in range(len(ended)):
+        mark = mark * _PRIME + np.uint64(2 * epoch[group] + ended[group])
+    return mark
 
 
 @njit(nogil=True, cache=True)

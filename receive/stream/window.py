@@ -15,7 +15,7 @@ import numpy as np
 from receive.stream.atomics import full_fence
 from receive.stream.dump import BufferPool, Dump
 from receive.stream.state import ENTRIES, EPOCHS, Belief, EntryState, Reason, SharedState
-from receive.stream.survey import count_live, list_live, open_entries
+from receive.stream.survey import count_live, fingerprint, list_live, open_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,8 @@ ENDED_GRACE_S = 0.1
 REORDER_GRACE_S = 0.1
 """How long a complete dump waits for one that may be missing before it: the first of a sender,
 or one after a gap, could have overtaken others on its way."""
+LOOK_EVERY_S = 0.02
+"""How often the window is looked at when nothing comes: the grain of everything that waits."""
 HISTORY = 256
 """Closed entries that are kept to tell duplicates from late heaps."""
 
@@ -72,10 +74,34 @@ class Window:
         self._heaps = np.full(ENTRIES, -1, np.int64)
         self._regular_progress_s = 0.0
         self._scan_of_epoch: dict[int, int] = {}
+        self._start_present = state.present[state.pool_size.dumps :]
+        self._ended, self._epochs = state.streams["ended"], state.streams["epoch"]
+        self._mark = -1
+        self._due_s = 0.0
         self._scratch = tuple(np.zeros(ENTRIES, np.int64) for _ in range(3))
         # Packets can come before the first step.
         state.set("now_ms", int(time.monotonic() * 1000))
         self._open()
+
+    def has_news(self, now_s: float) -> bool:
+        """Whether a step would find anything that the last one did not."""
+        self._state.set("now_ms", int(now_s * 1000))
+        return now_s >= self._due_s or self.pool.has_returned or self._marked() != self._mark
+
+    def _marked(self) -> int:
+        state = self._state
+        mark: int = fingerprint(
+            state.entry_state,
+            state.entry_block,
+            state.seen,
+            state.present,
+            self._start_present,
+            self._ended,
+            self._epochs,
+            state.get("tail"),
+            state.get("head"),
+        )
+        return mark
 
     def step(self, now_s: float, *, limit: int) -> list[Dump]:
         """Look at what has come since the last call.
@@ -93,6 +119,7 @@ class Window:
             Dumps handed on, in the order of their times.
         """
         self._state.set("now_ms", int(now_s * 1000))
+        self._mark = self._marked()
         self.pool.recycle()
         live = self._look(now_s)
         if self._judge_unbelieved(live, now_s):
@@ -101,6 +128,8 @@ class Window:
         self._read_start_heaps()
         handed = self._hand_on(live, now_s, limit) if limit > 0 else []
         self._open()
+        # What was held back for want of room, or handed on just now, lets others follow at once.
+        self._due_s = now_s if handed or limit <= 0 else now_s + LOOK_EVERY_S
         return handed
 
     @property
