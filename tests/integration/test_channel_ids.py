@@ -50,7 +50,7 @@ def test_other_channels_on_our_ports_go_to_their_own_place(tmp_path: Path, model
 def test_ids_with_an_offset_that_the_receiver_does_not_know_are_refused(
     tmp_path: Path, model: Path
 ) -> None:
-    receiver = start_receiver(tmp_path, model, {"reception.idle_timeout": 1})
+    receiver = start_receiver(tmp_path, model, {"reception.idle_timeout": 8})
     sent = send(receiver, model, {"transmission.channel_id_offset": 7})
     assert sent.returncode == 0, sent.stderr
     assert receiver.wait() == 6, receiver.log

@@ -46,7 +46,7 @@ def test_a_stopped_receiver_knows_what_the_kernel_dropped(
     receiver = start_receiver(
         tmp_path,
         observation,
-        per_stream | {"reception.buffer_size": 100_000, "reception.idle_timeout": 3},
+        per_stream | {"reception.buffer_size": 100_000, "reception.idle_timeout": 8},
     )
     receiver.process.send_signal(signal.SIGSTOP)
     try:

@@ -65,7 +65,7 @@ def test_a_sender_configured_otherwise_is_told_of_while_it_sends(
 
 def test_another_array_is_told_of(tmp_path: Path, model: Path) -> None:
     other = simulated(tmp_path / "other.ms", antennas=5)
-    receiver = start_receiver(tmp_path, model, {"reception.idle_timeout": 2})
+    receiver = start_receiver(tmp_path, model, {"reception.idle_timeout": 8})
     assert send(receiver, other).returncode == 0
     assert receiver.wait() == 6, receiver.log
     assert "they hold 10 baselines, the model 6" in receiver.log
