@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-POLL_BUSY_S = 0.001
-POLL_IDLE_S = 0.005
+POLL_S = 0.005
+POLL_SHORT_S = 0.001
+"""Where most buffers are in use."""
 CONNECTION_CHECK_S = 0.05
 """How often ended TCP connections are looked for."""
 COUNTERS_CHECK_S = 1.0
@@ -190,12 +191,10 @@ class Receiver:
 
     def _collect(self) -> None:
         self._started_s = self._moved_s = time.monotonic()
-        poll_s = POLL_IDLE_S
         with Progress("receiving", None, "integrations") as progress:
-            while not self._stop.wait(poll_s) and not self._all_failed():
+            while not self._stop.wait(self._poll_s()) and not self._all_failed():
                 now_s = time.monotonic()
                 self._tend(now_s, progress)
-                poll_s = POLL_IDLE_S
                 if not self._window.has_news(now_s):
                     continue
                 before = self._dumps
@@ -204,7 +203,6 @@ class Receiver:
                         return
                 if self._dumps > before:
                     self._note_progress(progress, self._dumps - before)
-                    poll_s = POLL_BUSY_S
                 if self._is_idle(now_s):
                     self._explain_idle(now_s - self._started_s)
                     return
@@ -212,6 +210,10 @@ class Receiver:
                     self._end_scan()
                     if self._enough_scans():
                         return
+
+    def _poll_s(self) -> float:
+        short = 2 * len(self._window.pool) < self._plan.pool.dumps
+        return POLL_SHORT_S if short else POLL_S
 
     def _tend(self, now_s: float, progress: Progress) -> None:
         """Look after connections and counters, whenever it is time to."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,9 @@ class ConsumerThread:
         self._closing = False
         self._moved_s = time.monotonic()
         self._loop = asyncio.new_event_loop()
-        self._queue: asyncio.Queue[_Item | None] = asyncio.Queue()
+        self._queue: deque[_Item | None] = deque()
+        self._wake = asyncio.Event()
+        self._asleep = False
         # A daemon, so that a consumer that never returns cannot keep the process alive.
         self._thread = threading.Thread(target=self._run, name=f"consumer {name}", daemon=True)
         self._thread.start()
@@ -141,7 +144,22 @@ class ConsumerThread:
 
     def _put(self, item: _Item | None) -> None:
         self._moved_s = self._moved_s if self._waiting > 1 else time.monotonic()
-        self._loop.call_soon_threadsafe(self._queue.put_nowait, item)
+        self._queue.append(item)
+        # To wake a thread takes longer than all the rest: not while it is awake anyhow.
+        with self._lock:
+            asleep, self._asleep = self._asleep, False
+        if asleep:
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    async def _next(self) -> _Item | None:
+        while not self._queue:
+            with self._lock:
+                self._asleep = not self._queue
+                if self._asleep:
+                    self._wake.clear()
+            if self._asleep:
+                await self._wake.wait()
+        return self._queue.popleft()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -151,7 +169,7 @@ class ConsumerThread:
             self._loop.close()
 
     async def _serve(self) -> None:
-        while (item := await self._queue.get()) is not None:
+        while (item := await self._next()) is not None:
             try:
                 if self.error is None:
                     await self._take(item)

@@ -34,6 +34,8 @@ class Dump:
         bool (groups,): which heaps had at least begun.
     scan_id
         Scan id that its heaps or their start heap brought; None if none did.
+    complete
+        Whether all of its heaps are present.
     """
 
     block: int
@@ -42,6 +44,7 @@ class Dump:
     present: NDArray[np.bool_]
     begun: NDArray[np.bool_]
     scan_id: int | None
+    complete: bool
 
 
 @dataclass
@@ -67,7 +70,9 @@ class BufferPool:
     _lock: Lock = field(init=False, default_factory=Lock)
 
     def __post_init__(self) -> None:
-        self._freed = self.state.pool_size.dumps
+        self._freed = 0
+        for block in reversed(range(self.state.pool_size.dumps)):
+            self._free(block)
 
     def __len__(self) -> int:
         """Return how many buffers are free."""
@@ -104,6 +109,9 @@ class BufferPool:
         state = self.state
         while self._returned:
             dump = self._returned.popleft()
+            if dump.complete:
+                self._free(dump.block)
+                continue
             dirty = np.flatnonzero(dump.begun & (state.present[dump.block] == 0))
             if len(dirty):
                 self._quarantine.append(_Quarantined(dump.block, dirty))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from receive.icd.times import mjd_s_from_ticks, split_ticks, ticks_from_mjd_s
 from receive.stream.kernel_drops import KernelDrops
 from receive.stream.ledger import ScanLedger
 from receive.stream.state import REASON_TEXT, Reason
+from receive.stream.survey import largest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_ITEMS = ("hardware_id", "polarisation_id", "phase_bin_id", "phase_bin_count")
 MAX_UNKNOWN_GAP = 1000
 """Integrations that are filled in between two times that the model does not hold."""
 
@@ -51,6 +54,9 @@ class Scans:
         self._last_ticks = 0
         self._last_index: int | None = None
         self._kernel_before: NDArray[np.int64] | None = None
+        self._nothing = self._absent_parts()
+        self._whole: dict[int, list[PayloadPart]] = {}
+        self._item_columns = [state.streams[name] for name in _ITEMS]
         self.current: ScanLedger | None = None
         self.finished: list[ScanLedger] = []
         self.kernel_drops = KernelDrops()
@@ -188,20 +194,11 @@ class Scans:
             yield missing, self._model.match(mjd_s_from_ticks(missing))
 
     def _payload(self, ticks: int, index: int | None, dump: Dump | None) -> Payload:
-        state, layout = self._state, self._state.layout
+        layout = self._state.layout
         if self.current is None:
             raise ValueError("no scan has begun")
         count, fraction = split_ticks(ticks)
-        parts = []
-        for group in range(layout.group_count):
-            present = dump is not None and bool(dump.present[group])
-            shape = (layout.group_channels(group), layout.baseline_count)
-            records = (
-                state.records(dump.block, group, self._dtype)
-                if dump is not None
-                else np.broadcast_to(np.zeros((), self._dtype), shape)
-            )
-            parts.append(PayloadPart(layout.group_first_channel(group), shape[0], records, present))
+        parts = self._nothing if dump is None else self._parts_of(dump)
         return Payload(
             timestamp_count=count,
             timestamp_fraction=fraction,
@@ -214,8 +211,36 @@ class Scans:
             **self._items(),
         )
 
+    def _parts_of(self, dump: Dump) -> list[PayloadPart]:
+        whole = self._whole.get(dump.block)
+        if whole is None:
+            whole = self._whole[dump.block] = [
+                PayloadPart(
+                    part.first_channel,
+                    part.channel_count,
+                    self._state.records(dump.block, group, self._dtype),
+                    present=True,
+                )
+                for group, part in enumerate(self._nothing)
+            ]
+        if dump.complete:
+            return whole
+        return [
+            part if present else replace(part, present=False)
+            for part, present in zip(whole, dump.present, strict=True)
+        ]
+
+    def _absent_parts(self) -> list[PayloadPart]:
+        layout = self._state.layout
+        parts = []
+        for group in range(layout.group_count):
+            shape = (layout.group_channels(group), layout.baseline_count)
+            records = np.broadcast_to(np.zeros((), self._dtype), shape)
+            first_channel = layout.group_first_channel(group)
+            parts.append(PayloadPart(first_channel, shape[0], records, present=False))
+        return parts
+
     def _items(self) -> dict[str, Any]:
         """Return the small items that the streams brought."""
-        names = ("hardware_id", "polarisation_id", "phase_bin_id", "phase_bin_count")
-        values = {name: int(self._state.streams[name].max()) for name in names}
-        return {name: value for name, value in values.items() if value >= 0}
+        found = zip(_ITEMS, largest(*self._item_columns), strict=True)
+        return {name: value for name, value in found if value >= 0}

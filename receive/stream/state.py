@@ -255,9 +255,8 @@ class SharedState:
         self.entry_block = np.full(ENTRIES, -1, np.int64)
         self.entry_sequence = np.zeros(ENTRIES, np.int64)
         self.entry_belief = np.zeros(ENTRIES, np.int64)
-        # The first buffer is on top, each lies on the next one.
-        self.free_top = np.zeros(1, np.int64)
-        self.free_below = np.append(np.arange(1, pool), NONE)
+        self.free_top = np.full(1, NONE)
+        self.free_below = np.full(pool, NONE)
         self.seen = np.zeros((ENTRIES, groups), np.uint8)
         # Usually a group comes on its own stream: what is read too early is right nevertheless.
         self.owner = np.tile(np.arange(groups), (pool, 1))

@@ -51,20 +51,35 @@ def count_live(state, begin, end):
 
 @njit(nogil=True, cache=True)
 def fingerprint(state, block, seen, present, start_present, ended, epoch, begin, end):
-    """Return a number that changes when a heap has come, or a stream has begun or ended."""
-    mark = np.uint64(end)
+    """Return a number that changes when a dump is complete, or a stream has begun or ended.
+
+    It is the sum of `complete_mark` over the dumps that are complete, and of the rest.
+    """
+    mark = np.uint64(0)
     fence()
     for n in range(begin, end):
         slot = n % len(state)
         if state[slot] == _LIVE:
+            complete = True
             for group in range(seen.shape[1]):
-                mark = mark * _PRIME + 4 * seen[slot, group] + present[block[slot], group]
+                if not present[block[slot], group] or seen[slot, group] != 1:
+                    complete = False
+                    break
+            if complete:
+                mark += complete_mark(n)
+    streams = np.uint64(0)
     for row in range(start_present.shape[0]):
         for group in range(start_present.shape[1]):
-            mark = mark * _PRIME + start_present[row, group]
+            streams = streams * _PRIME + np.uint64(start_present[row, group])
     for group in range(len(ended)):
-        mark = mark * _PRIME + np.uint64(2 * epoch[group] + ended[group])
-    return mark
+        streams = streams * _PRIME + np.uint64(2 * epoch[group] + ended[group])
+    return mark + streams
+
+
+@njit(nogil=True, cache=True)
+def complete_mark(sequence):
+    """Return what a complete dump adds to the fingerprint."""
+    return np.uint64(sequence + 1) * _PRIME
 
 
 @njit(nogil=True, cache=True)
@@ -79,3 +94,9 @@ def open_entries(state, sequence, seen, heaps, begin, end):
         state[(n + 1) % len(state)] = _EMPTY
         fence()
         state[slot] = _OPEN
+
+
+@njit(nogil=True, cache=True)
+def largest(first, second, third, fourth):
+    """Return the largest of each of four columns."""
+    return first.max(), second.max(), third.max(), fourth.max()

@@ -15,7 +15,7 @@ import numpy as np
 from receive.stream.atomics import full_fence
 from receive.stream.dump import BufferPool, Dump
 from receive.stream.state import ENTRIES, EPOCHS, Belief, EntryState, Reason, SharedState
-from receive.stream.survey import count_live, fingerprint, list_live, open_entries
+from receive.stream.survey import complete_mark, count_live, fingerprint, list_live, open_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ ENDED_GRACE_S = 0.1
 REORDER_GRACE_S = 0.1
 """How long a complete dump waits for one that may be missing before it: the first of a sender,
 or one after a gap, could have overtaken others on its way."""
-LOOK_EVERY_S = 0.02
+LOOK_EVERY_S = 0.05
 """How often the window is looked at when nothing comes: the grain of everything that waits."""
 HISTORY = 256
 """Closed entries that are kept to tell duplicates from late heaps."""
@@ -79,14 +79,21 @@ class Window:
         self._mark = -1
         self._due_s = 0.0
         self._scratch = tuple(np.zeros(ENTRIES, np.int64) for _ in range(3))
-        # Packets can come before the first step.
-        state.set("now_ms", int(time.monotonic() * 1000))
+        # Packets can come before the first step; no time must go then on compiling.
+        self.has_news(time.monotonic())
+        complete_mark(0)
         self._open()
+        self._look(0.0)
 
     def has_news(self, now_s: float) -> bool:
         """Whether a step would find anything that the last one did not."""
         self._state.set("now_ms", int(now_s * 1000))
-        return now_s >= self._due_s or self.pool.has_returned or self._marked() != self._mark
+        return (
+            now_s >= self._due_s
+            or self.pool.has_returned
+            or not len(self.pool)
+            or self._marked() != self._mark
+        )
 
     def _marked(self) -> int:
         state = self._state
@@ -128,8 +135,8 @@ class Window:
         self._read_start_heaps()
         handed = self._hand_on(live, now_s, limit) if limit > 0 else []
         self._open()
-        # What was held back for want of room, or handed on just now, lets others follow at once.
-        self._due_s = now_s if handed or limit <= 0 else now_s + LOOK_EVERY_S
+        # What was held back for want of room is looked at again at once.
+        self._due_s = now_s if len(handed) >= limit else now_s + LOOK_EVERY_S
         return handed
 
     @property
@@ -324,6 +331,9 @@ class Window:
                 break
             epoch = int(state.entry_epoch[slot])
             dump = self._close(slot)
+            if dump.complete:
+                gone = int(complete_mark(int(state.entry_sequence[slot])))
+                self._mark = (self._mark - gone) % 2**64
             state.horizon[epoch % EPOCHS] = state.entry_time[slot]
             handed.append(dump)
         return handed
@@ -382,7 +392,8 @@ class Window:
         found = (state.scan_id(block, int(g)) for g in np.flatnonzero(present))
         scan_id = next((s for s in found if s is not None), self._scan_of_epoch.get(epoch))
         begun = state.seen[slot] != 0
-        return Dump(block, int(state.entry_time[slot]), epoch, present, begun, scan_id)
+        ticks = int(state.entry_time[slot])
+        return Dump(block, ticks, epoch, present, begun, scan_id, bool(present.all()))
 
     def _whole(self, slot: int) -> NDArray[np.bool_]:
         """Return which heaps of an entry came whole, from the sender that began them."""

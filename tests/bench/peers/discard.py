@@ -35,8 +35,9 @@ def main() -> None:
     how, transport, streams, buffer, packet, ready = sys.argv[1:]
     tcp = transport == "tcp"
     opened = listen(int(streams), int(buffer), tcp=tcp)
-    pool = spead2.ThreadPool(len(opened))
-    made = [_refusing(pool) if how == "place" else _copying(pool) for _ in opened]
+    make = _refusing if how == "place" else _copying
+    # As ours: threads of one pool would wake each other for every packet.
+    made = [make(spead2.ThreadPool(1)) for _ in opened]
     for stream, listening in zip(made, opened, strict=True):
         add = stream.add_tcp_reader if tcp else stream.add_udp_reader
         add(listening, max_size=int(packet))

@@ -15,7 +15,7 @@ TICKS = 1_700_000_000 << 32
 
 def dump(index: int, present: list[bool]) -> Dump:
     whole = np.array(present)
-    return Dump(index, TICKS + (index << 32), 0, whole, whole, None)
+    return Dump(index, TICKS + (index << 32), 0, whole, whole, None, all(whole))
 
 
 @given(
