@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-POLL_S = 0.005
+POLL_S = 0.01
 POLL_SHORT_S = 0.001
 """Where most buffers are in use."""
 CONNECTION_CHECK_S = 0.05
