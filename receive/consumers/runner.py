@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 STALLED_S = 60.0
 """A consumer that has not returned for so long when everything else has ended is left behind."""
+NICENESS = 5
+"""What a consumer's thread adds to its niceness."""
 MAX_EMPTY = 10_000
 """Payloads without data that may wait for a consumer, so that memory is bounded."""
 
@@ -162,6 +165,11 @@ class ConsumerThread:
         return self._queue.popleft()
 
     def _run(self) -> None:
+        # Where there are fewer cores than work, consumers wait for the network and not the other
+        # way round: what they cannot take is dropped in whole dumps, packets are lost for good.
+        thread = threading.get_native_id()
+        niceness = os.getpriority(os.PRIO_PROCESS, thread) + NICENESS
+        os.setpriority(os.PRIO_PROCESS, thread, niceness)
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_until_complete(self._serve())

@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cores()
     with TemporaryDirectory(prefix="bench-", dir=args.work) as work:
         settings = Settings.for_tests(Path(work)) if args.quick else Settings(Path(work))
-        settings = replace(settings, streams=args.streams)
+        settings = replace(settings, streams=args.streams, dirty_bytes=args.dirty_limit)
         if args.write_bytes:
             settings = replace(settings, write_bytes=args.write_bytes)
         if args.names == ["replay"]:
@@ -94,6 +94,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--work", type=Path, metavar="FOLDER", help="on the disk to be measured")
     parser.add_argument("--streams", type=int, metavar="N", help="instead of a row's own number")
     parser.add_argument("--write-bytes", type=int, metavar="N", help="what the writer's row writes")
+    parser.add_argument(
+        "--dirty-limit",
+        type=int,
+        default=0,
+        metavar="N",
+        help="set the kernel's limit of unwritten bytes to this while the writer is measured, and "
+        "back afterwards (root)",
+    )
     group = parser.add_argument_group("replay: send prepared packets to a receiver elsewhere")
     group.add_argument("--target", default="127.0.0.1", metavar="HOST")
     group.add_argument("--port", type=int, default=41000, help="of the first stream")

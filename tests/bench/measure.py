@@ -26,6 +26,8 @@ class Settings:
         Of the search for the highest rate without a loss.
     write_bytes
         What the writer's row writes.
+    dirty_bytes
+        What the kernel's limit of unwritten bytes is set to meanwhile; 0: left as it is.
     streams
         Instead of a row's own number of streams, None: as the row says.
     """
@@ -37,7 +39,8 @@ class Settings:
     search_seconds: float = 10.0
     search_steps: int = 5
     confirmations: int = 3
-    write_bytes: int = 1 << 30
+    write_bytes: int = 1536 << 20
+    dirty_bytes: int = 0
     streams: int | None = None
     quick: bool = False
 

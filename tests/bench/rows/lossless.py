@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tests.bench.measure import Result
 from tests.bench.receivers import emu_recv, measure, sender
-from tests.bench.rows.receive import PLACE, theirs
+from tests.bench.rows.receive import COPY, theirs
 from tests.bench.shapes import DISHES_64, SKA_LOW_SHARE, STANDARD
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def highest(settings: Settings, consumer: str, limit: float) -> float:
 
 def loss_free(settings: Settings) -> list[Result]:
     """The highest rate to a set over that to nothing."""
-    limit = theirs(settings, PLACE, STANDARD, "udp", 0.0)[0].rate
+    limit = theirs(settings, COPY, STANDARD, "udp", 0.0)[0].rate
     null = highest(settings, "null", limit)
     to_set = highest(settings, "mswriter", min(limit, null * 1.1))
     note = f"{settings.search_seconds:g} s, {settings.confirmations} of {settings.confirmations}"
