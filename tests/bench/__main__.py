@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +19,7 @@ from tests.bench.rows import lossless, receive, send, start_up, write
 from tests.bench.shapes import Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from tests.bench.measure import Result
 
@@ -43,7 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     cores()
     with TemporaryDirectory(prefix="bench-", dir=args.work) as work:
         settings = Settings.for_tests(Path(work)) if args.quick else Settings(Path(work))
-        settings = replace(settings, streams=args.streams, dirty_bytes=args.dirty_limit)
+        settings = replace(
+            settings, streams=args.streams, dirty_bytes=args.dirty_limit, busy=args.busy
+        )
+        if args.pairs:
+            settings = replace(settings, pairs=args.pairs)
         if args.write_bytes:
             settings = replace(settings, write_bytes=args.write_bytes)
         if args.names == ["replay"]:
@@ -52,16 +58,29 @@ def main(argv: Sequence[str] | None = None) -> int:
             return soak.main(settings, args.seconds)
         results: list[Result] = []
         began_s = time.monotonic()
-        for name in args.names or ROWS:
-            for result in ROWS[name](settings):
-                results.append(result)
-                sys.stdout.write(report.line(result) + "\n")
-                sys.stdout.flush()
+        with busy(settings.busy):
+            for name in args.names or ROWS:
+                for result in ROWS[name](settings):
+                    results.append(result)
+                    sys.stdout.write(report.line(result) + "\n")
+                    sys.stdout.flush()
         minutes = (time.monotonic() - began_s) / 60
     if args.output:
         report.write(args.output, results, settings, minutes)
         sys.stdout.write(f"{args.output} ({minutes:.1f} minutes)\n")
     return 0
+
+
+@contextmanager
+def busy(count: int) -> Iterator[None]:
+    """Keep so many processes computing meanwhile, on whatever core they get."""
+    hogs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for hog in hogs:
+            hog.kill()
+            hog.wait()
 
 
 def replay(args: argparse.Namespace) -> int:
@@ -93,6 +112,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the table here")
     parser.add_argument("--work", type=Path, metavar="FOLDER", help="on the disk to be measured")
     parser.add_argument("--streams", type=int, metavar="N", help="instead of a row's own number")
+    parser.add_argument("--pairs", type=int, metavar="N", help="of each row (default: 7)")
+    parser.add_argument(
+        "--busy", type=int, default=0, metavar="N", help="with N processes that compute beside it"
+    )
     parser.add_argument("--write-bytes", type=int, metavar="N", help="what the writer's row writes")
     parser.add_argument(
         "--dirty-limit",

@@ -28,6 +28,8 @@ class Settings:
         What the writer's row writes.
     dirty_bytes
         What the kernel's limit of unwritten bytes is set to meanwhile; 0: left as it is.
+    busy
+        Processes that compute beside the benchmarks.
     streams
         Instead of a row's own number of streams, None: as the row says.
     """
@@ -41,6 +43,7 @@ class Settings:
     confirmations: int = 3
     write_bytes: int = 1536 << 20
     dirty_bytes: int = 0
+    busy: int = 0
     streams: int | None = None
     quick: bool = False
 
