@@ -199,7 +199,7 @@ class Receiver:
                 if now_s - counted_s > COUNTERS_CHECK_S:
                     counted_s = now_s
                     self._scans.update()
-                    self._refusals.look(now_s)
+                    self._warn(now_s)
                     progress.set_note(self._note(now_s))
                     progress.update(0)
                 before = self._dumps
@@ -215,6 +215,12 @@ class Receiver:
                     self._end_scan()
                     if self._enough_scans():
                         return
+
+    def _warn(self, now_s: float) -> None:
+        """Tell the operator of what is refused and what consumers have no room for."""
+        self._refusals.look(now_s)
+        for consumer in self._consumers:
+            consumer.look(now_s)
 
     def _is_idle(self, now_s: float) -> bool:
         """Whether nothing has come for `reception.idle_timeout`; notes when something did."""
