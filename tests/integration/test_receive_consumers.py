@@ -273,6 +273,17 @@ def test_consumers_that_cannot_be_had_are_named_before_the_receiver_is_ready(
         running.finish()
 
 
+def test_those_made_before_one_that_cannot_be_made_are_closed(receive: Receive) -> None:
+    names = ("Recorder", "SecondRecorder", "CannotBeMade", "HeapRecorder")
+    running = receive(
+        Observation(), reception__consumer=",".join(f"{HERE}.{name}" for name in names)
+    )
+    with pytest.raises(ConsumerError, match=r"CannotBeMade could not be constructed"):
+        running.finish()
+    assert [type(made).__name__ for made in running.recorders] == ["Recorder", "SecondRecorder"]
+    assert all(made.closed for made in running.recorders)
+
+
 def test_joining_a_blocked_consumer_is_bounded() -> None:
     gate = threading.Event()
 
