@@ -11,6 +11,7 @@ from tests.commands import ok, options, run, send, start_receiver
 
 NETWORK = 5
 GROUP = "ff15::42:7"
+GROUP_OF_THE_LINK = "ff12::42:7"
 ROUTES, ADDRESSES = Path("/proc/net/ipv6_route"), Path("/proc/net/if_inet6")
 
 needs_ipv6 = pytest.mark.skipif(not ADDRESSES.exists(), reason="this kernel has no IPv6")
@@ -42,7 +43,8 @@ def observation(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @needs_ipv6
-def test_a_group_brings_what_was_sent(observation: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("group", [GROUP, GROUP_OF_THE_LINK])
+def test_a_group_brings_what_was_sent(observation: Path, tmp_path: Path, group: str) -> None:
     interface = address_with_groups()
     if interface is None:
         pytest.skip("no interface of this machine has a route to IPv6 groups")
@@ -51,11 +53,11 @@ def test_a_group_brings_what_was_sent(observation: Path, tmp_path: Path) -> None
         "transmission.channels_per_stream": 4,
     }
     receiver = start_receiver(
-        tmp_path, observation, values | {"reception.bind_hostname": GROUP}, flags=["--fail-on-loss"]
+        tmp_path, observation, values | {"reception.bind_hostname": group}, flags=["--fail-on-loss"]
     )
     # What has no hop left stays on this machine.
     sending = values | {
-        "transmission.endpoints": ",".join(f"[{GROUP}]:{port}" for port in receiver.ports),
+        "transmission.endpoints": ",".join(f"[{group}]:{port}" for port in receiver.ports),
         "transmission.ttl": 0,
     }
     sent = send(receiver, observation, sending)
@@ -77,3 +79,12 @@ def test_packets_leave_by_the_interface_asked_for_and_no_other(observation: Path
     assert done.returncode == NETWORK
     assert f"[{GROUP}]:41000 cannot be reached" in done.stderr
     assert "reception.interface_address" in done.stderr
+
+
+@needs_ipv6
+def test_a_group_of_the_link_needs_an_interface(observation: Path, tmp_path: Path) -> None:
+    values = {"reception.bind_hostname": GROUP_OF_THE_LINK}
+    receiver = start_receiver(tmp_path, observation, values, ready=False)
+    assert receiver.wait() == NETWORK
+    assert f"{GROUP_OF_THE_LINK} cannot be bound" in receiver.log
+    assert "reception.interface_address" in receiver.log
