@@ -46,6 +46,8 @@ class Scans:
         self._state = state
         self._model = model
         self._dtype = RECORD_DTYPE[telescope]
+        # One for all integrations of which nothing came: many may wait for a slow consumer.
+        self._absent = tuple(self._absent_part(group) for group in range(state.layout.group_count))
         self._interval_ticks = round(float(np.median(model.intervals_s)) * 2**32)
         self._epoch = -1
         self._last_ticks = 0
@@ -188,20 +190,11 @@ class Scans:
             yield missing, self._model.match(mjd_s_from_ticks(missing))
 
     def _payload(self, ticks: int, index: int | None, dump: Dump | None) -> Payload:
-        state, layout = self._state, self._state.layout
+        layout = self._state.layout
         if self.current is None:
             raise ValueError("no scan has begun")
         count, fraction = split_ticks(ticks)
-        parts = []
-        for group in range(layout.group_count):
-            present = dump is not None and bool(dump.present[group])
-            shape = (layout.group_channels(group), layout.baseline_count)
-            records = (
-                state.records(dump.block, group, self._dtype)
-                if dump is not None
-                else np.broadcast_to(np.zeros((), self._dtype), shape)
-            )
-            parts.append(PayloadPart(layout.group_first_channel(group), shape[0], records, present))
+        parts = self._absent if dump is None else self._parts(dump)
         return Payload(
             timestamp_count=count,
             timestamp_fraction=fraction,
@@ -213,6 +206,24 @@ class Scans:
             model_index=index,
             **self._items(),
         )
+
+    def _parts(self, dump: Dump) -> tuple[PayloadPart, ...]:
+        state, layout = self._state, self._state.layout
+        return tuple(
+            PayloadPart(
+                layout.group_first_channel(group),
+                layout.group_channels(group),
+                state.records(dump.block, group, self._dtype),
+                bool(dump.present[group]),
+            )
+            for group in range(layout.group_count)
+        )
+
+    def _absent_part(self, group: int) -> PayloadPart:
+        layout = self._state.layout
+        channels = layout.group_channels(group)
+        records = np.broadcast_to(np.zeros((), self._dtype), (channels, layout.baseline_count))
+        return PayloadPart(layout.group_first_channel(group), channels, records, present=False)
 
     def _items(self) -> dict[str, Any]:
         """Return the small items that the streams brought."""

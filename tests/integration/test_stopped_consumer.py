@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ from receive.stream.state import Reason
 from tests.integration.recorder import Recorder
 from tests.integration.senders import Observation, Sender
 from tests.integration.test_receive_streams import assert_same
-from tests.waiting import wait_until
+from tests.waiting import BOUND_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,3 +158,29 @@ def test_one_that_takes_a_tenth_gets_the_next_that_comes_after_each(
     (ledger,) = outcome.scans
     assert not ledger.missing
     assert outcome.dropped[f"{HERE}.Stepping"] == observation.times - len(kept)
+
+
+def test_integrations_without_data_that_wait_take_little_memory(receive: Receive) -> None:
+    """A consumer that is stopped for long has thousands of them before it."""
+    observation = Observation(times=3001, channels=32, per_stream=1, antennas=2)
+    running = receive(observation, reception__dump_timeout=0.2)
+    running.recorder.gate.clear()
+    tracemalloc.start()
+    try:
+        with Sender(running.ports) as sender:
+            for stream in range(32):
+                sender.send(stream, observation.low(0, stream))
+            assert running.recorder.entered.wait(BOUND_S)
+            before_bytes, _ = tracemalloc.get_traced_memory()
+            for stream in range(32):
+                sender.send(stream, observation.low(3000, stream))
+            wait_until(lambda: running.receiver._dumps == 3001, "all are with the consumer")
+            grown_bytes = tracemalloc.get_traced_memory()[0] - before_bytes
+            running.recorder.gate.set()
+            sender.end(observation)
+            outcome = running.finish()
+    finally:
+        tracemalloc.stop()
+    assert outcome.scans[0].empty_dumps == 2999
+    # 2 kB each, whatever the number of streams.
+    assert grown_bytes < 2000 * 2999
