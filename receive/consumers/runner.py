@@ -109,18 +109,19 @@ class ConsumerThread:
 
     def look(self, now_s: float) -> None:
         """Warn that it had no room since the last time, if it is time to say so."""
-        if self.dropped == self._told or now_s < self._again_s:
+        lacking = self.dropped + self.left_out
+        if lacking == self._told or now_s < self._again_s:
             return
-        left_out = f" ({self.left_out} of all left out)" if self.left_out else ""
+        left_out = f" ({self.left_out} without data were left out)" if self.left_out else ""
         logger.warning(
-            "Consumer %s had no room for %d integrations, which it gets without data%s: it is "
-            "slower than the sender, and its part of reception.buffer_memory is used up; over TCP "
-            "reception.backpressure makes the sender wait instead",
+            "Consumer %s had no room for %d integrations so far, which it gets without data%s: it "
+            "is slower than the sender, and its part of reception.buffer_memory is used up; over "
+            "TCP reception.backpressure makes the sender wait instead",
             self.name,
-            self.dropped - self._told,
+            self.dropped,
             left_out,
         )
-        self._told = self.dropped
+        self._told = lacking
         self._again_s = now_s + self._pause_s
         self._pause_s *= 2
 
