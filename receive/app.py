@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from receive.config import Config
+    from receive.consumers.rotation import Rotation
     from receive.outcome import Outcome
 
 PROG = "emu-recv"
@@ -96,15 +97,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def check_shares(config: Config, each: Sequence[dict[str, int]]) -> int:
     """Print what each of several receivers would take."""
+    from receive.consumers.output_checks import check_space  # noqa: PLC0415 (--help must be fast)
+
+    rotations = []
     for share in each:
         index, count = share["reception.process_index"], share["reception.process_count"]
         sys.stdout.write(f"receiver r{index}, {index + 1} of {count}\n")
-        check(config.with_values(share, "--processes"))
+        rotations.append(_check(config.with_values(share, "--processes")))
+    if written := [rotation for rotation in rotations if rotation is not None]:
+        check_space(written)
     return 0
 
 
 def check(config: Config) -> int:
     """Print what a run would take, without one."""
+    _check(config)
+    return 0
+
+
+def _check(config: Config) -> Rotation | None:
+    """Print what a run would take; return what it writes, None if it writes no sets."""
     from receive.consumers.base import find_all  # noqa: PLC0415 (--help must be fast)
     from receive.consumers.closed_sets import ClosedSets  # noqa: PLC0415
     from receive.consumers.mswriter import MeasurementSetConsumer  # noqa: PLC0415
@@ -121,7 +133,8 @@ def check(config: Config) -> int:
     if any(issubclass(consumer, MeasurementSetConsumer) for consumer in consumers):
         check_outputs(rotation)
         sys.stdout.write(f"disk     {rotation.line()}\n")
-    return 0
+        return rotation
+    return None
 
 
 def receive(config: Config, args: argparse.Namespace) -> int:

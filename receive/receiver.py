@@ -224,9 +224,15 @@ class Receiver:
         if now_s - self._counted_s > COUNTERS_CHECK_S:
             self._counted_s = now_s
             self._scans.update()
-            self._refusals.look(now_s)
+            self._warn(now_s)
             progress.set_note(self._note(now_s))
             progress.update(0)
+
+    def _warn(self, now_s: float) -> None:
+        """Tell the operator of what is refused and what consumers have no room for."""
+        self._refusals.look(now_s)
+        for consumer in self._consumers:
+            consumer.look(now_s)
 
     def _is_idle(self, now_s: float) -> bool:
         """Whether nothing has come for `reception.idle_timeout`; notes when something did."""

@@ -52,6 +52,7 @@ class MeasurementSetConsumer:
         self._part = 0
         self._in_scan = False
         self._scan_so_far: ScanLedger | None = None
+        self._written_heaps = 0
         self._account: SetAccount
         self.on_closed: Callable[[Path], None] = _ignore
         check_outputs(self._rotation)
@@ -61,6 +62,7 @@ class MeasurementSetConsumer:
     async def scan_began(self, ledger: ScanLedger) -> None:
         """Take note of the ledger that the receiver keeps up to date."""
         self._scan_so_far = ledger
+        self._written_heaps = 0
 
     async def consume(self, payload: Payload) -> None:
         """Write one integration; the first of a scan, or of a part of it, creates its set."""
@@ -70,6 +72,7 @@ class MeasurementSetConsumer:
             self._writer = self._create(payload)
         self._writer.write(payload)
         self._account.add(payload)
+        self._written_heaps += sum(part.present for part in payload.parts)
         logger.debug("%s: integration %d closed", self._path.name, self._writer.dumps_closed)
 
     def _create(self, payload: Payload) -> SetWriter:
@@ -100,7 +103,7 @@ class MeasurementSetConsumer:
 
     async def scan_ended(self, ledger: ScanLedger) -> None:
         """Close the scan's set, with its ledger in HISTORY."""
-        self._close([*self._own_lines(), *ledger.lines()])
+        self._close([*self._own_lines(), *ledger.lines(), *self._no_room_lines(ledger)])
         self._in_scan = False
         self._scan_so_far = None
 
@@ -113,6 +116,14 @@ class MeasurementSetConsumer:
         if self._writer is None or self._rotation.dumps_per_set is None:
             return []
         return self._account.lines(f"part {self._part} of scan {self._scans}")
+
+    def _no_room_lines(self, ledger: ScanLedger) -> list[str]:
+        """Return what the receiver has of a scan and its sets have not."""
+        flagged = int(ledger.received.sum()) - self._written_heaps
+        if not flagged:
+            return []
+        said = "of the heaps received found no room, since the disk was slower than the sender"
+        return [f"scan {self._scans}: {flagged} {said}: their integrations are flagged"]
 
     def _lines_so_far(self) -> list[str]:
         so_far = self._scan_so_far.refusals() if self._scan_so_far is not None else []

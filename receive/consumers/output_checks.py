@@ -12,6 +12,7 @@ from receive.measurement_set.place import refuse_to_replace
 from receive.measurement_set.space import check_free_space
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from receive.config import Config
@@ -38,10 +39,26 @@ def check_outputs(rotation: Rotation) -> None:
     for earlier in rotation.earlier_sets():
         check_output(config, earlier)
         logger.warning("%s is of an earlier run, and replaced when its turn comes", earlier)
+    check_space([rotation])
+
+
+def check_space(rotations: Sequence[Rotation]) -> None:
+    """Compare what the receivers of this machine write, into one folder, with what is free there.
+
+    Raises
+    ------
+    OutputError
+        If the disk is too small.
+    """
+    config = rotations[0].config
     # A command may move closed sets away while more are written.
     leaves = bool(config["consumer.command"])
-    at_once_bytes = rotation.set_bytes(1) if leaves else None
-    check_free_space(path, rotation.required_bytes(), at_once_bytes)
+    check_free_space(
+        output_path(config, 1),
+        sum(rotation.required_bytes() for rotation in rotations),
+        sum(rotation.set_bytes(1) for rotation in rotations) if leaves else None,
+        others=len(rotations) - 1,
+    )
 
 
 def check_output(config: Config, path: Path) -> None:

@@ -28,6 +28,8 @@ NICENESS = 5
 """What a consumer's thread adds to its niceness."""
 MAX_EMPTY = 10_000
 """Payloads without data that may wait for a consumer, so that memory is bounded."""
+FIRST_AGAIN_S = 10.0
+"""That a consumer has no room is told again after this time, then after twice that, and so on."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class ConsumerThread:
     def __init__(self, name: str, consumer: Any, max_dumps: int) -> None:
         self.name = name
         self.dropped = 0
+        self.left_out = 0
         self.consumed = 0
         self.unconsumed = 0
         self.error: VisReceiveError | None = None
@@ -63,6 +66,9 @@ class ConsumerThread:
         self._waiting = 0
         self._waiting_empty = 0
         self._closing = False
+        self._told = 0
+        self._again_s = 0.0
+        self._pause_s = FIRST_AGAIN_S
         self._moved_s = time.monotonic()
         self._loop = asyncio.new_event_loop()
         self._queue: deque[_Item | None] = deque()
@@ -99,10 +105,31 @@ class ConsumerThread:
     def offer_empty(self, payload: Payload) -> None:
         """Give it an integration of which nothing came, or for which it had no room."""
         with self._lock:
-            if self.error is not None or self._waiting_empty >= MAX_EMPTY:
+            if self.error is not None:
+                return
+            if self._waiting_empty >= MAX_EMPTY:
+                self.left_out += 1
                 return
             self._waiting_empty += 1
         self._put(_Item(payload=payload))
+
+    def look(self, now_s: float) -> None:
+        """Warn that it had no room since the last time, if it is time to say so."""
+        lacking = self.dropped + self.left_out
+        if lacking == self._told or now_s < self._again_s:
+            return
+        left_out = f" ({self.left_out} without data were left out)" if self.left_out else ""
+        logger.warning(
+            "Consumer %s had no room for %d integrations so far, which it gets without data%s: it "
+            "is slower than the sender, and its part of reception.buffer_memory is used up; over "
+            "TCP reception.backpressure makes the sender wait instead",
+            self.name,
+            self.dropped,
+            left_out,
+        )
+        self._told = lacking
+        self._again_s = now_s + self._pause_s
+        self._pause_s *= 2
 
     def begin_scan(self, ledger: ScanLedger) -> None:
         """Tell it that a scan begins, after all payloads given so far."""

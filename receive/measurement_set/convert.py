@@ -105,6 +105,11 @@ class Channels:
         self.addresses[first : first + part.channel_count] = span
         self._parts.append((part, address, stride))
 
+    @property
+    def none_came(self) -> bool:
+        """Whether nothing of the integration came."""
+        return not self._parts
+
     def fd_is_filled(self) -> bool | None:
         """Say whether the sender fills FD in: None where there is nothing to tell it from."""
         states = [
@@ -162,6 +167,7 @@ class SpectraWriter:
         self._width_hz = np.abs(model.channel_width_hz)
         self._flag_lead = 0
         self._flag_next = 0
+        self._touched = -1
         self.rows = RowValues(
             np.zeros(self._baselines, np.float64),
             np.zeros((self._baselines, self._pols), np.float32),
@@ -199,6 +205,9 @@ class SpectraWriter:
     ) -> RowValues:
         """Write the spectra of an integration as it was received.
 
+        One of which nothing came is not data but flags: what was never written reads as 0, so that
+        a disk that is too slow for the data is not given as much again for each lack of them.
+
         Parameters
         ----------
         dump : int
@@ -215,25 +224,31 @@ class SpectraWriter:
         """
         full_weights = self._width_hz * exposure_s
         tile_values = self._strip_tile_values()
+        # What an earlier write has left there before it failed must be overwritten.
+        hollow = channels.none_came and self._touched != dump
 
         def fill(strip: _Strip, first: int) -> int:
             rows = self._data.strip_rows
-            convert_rows(
-                channels.addresses,
-                channels.believed,
-                channels.form,
-                self._slots,
-                self._fractions,
-                full_weights,
-                first,
-                rows,
-                self._data.tile[1],
-                tile_values,
-                strip.data,
-                strip.weight,
-                strip.flags,
-                strip.sums,
-            )
+            if hollow:
+                strip.flags[: rows * self._channels] = 1
+                strip.sums.fill(0)
+            else:
+                convert_rows(
+                    channels.addresses,
+                    channels.believed,
+                    channels.form,
+                    self._slots,
+                    self._fractions,
+                    full_weights,
+                    first,
+                    rows,
+                    self._data.tile[1],
+                    tile_values,
+                    strip.data,
+                    strip.weight,
+                    strip.flags,
+                    strip.sums,
+                )
             taken = slice(first, first + rows)
             finish_rows(
                 strip.sums,
@@ -247,7 +262,7 @@ class SpectraWriter:
             )
             return self._pols
 
-        self._write_strips(dump, fill)
+        self._write_strips(dump, fill, hollow=hollow)
         return self.rows
 
     def write_arrays(
@@ -302,8 +317,15 @@ class SpectraWriter:
             tile = tiles[number * tile_values : (number + 1) * tile_values]
             tile.reshape(self._data.strip_rows, step, self._pols)[:, : taken.shape[1]] = taken
 
-    def _write_strips(self, dump: int, fill: Callable[[_Strip, int], int]) -> None:
-        """Fill and write all strips of a dump, every thread each n-th of them."""
+    def _write_strips(
+        self, dump: int, fill: Callable[[_Strip, int], int], *, hollow: bool = False
+    ) -> None:
+        """Fill and write all strips of a dump, every thread each n-th of them.
+
+        Of a hollow one only the flags are written.
+        """
+        if not hollow:
+            self._touched = dump
         lead_bits = self._flag.dump_bit(dump) % 8
         lead = self._flag_lead if lead_bits else 0
         rest = [0] * len(self._strips)
@@ -312,8 +334,9 @@ class SpectraWriter:
             strip = self._strips[thread]
             for number in range(thread, self._data.strips_per_dump, len(self._strips)):
                 copies = fill(strip, number * self._data.strip_rows)
-                self._put("DATA", self._data, dump, number, strip.data)
-                if self._weight is not None:
+                if not hollow:
+                    self._put("DATA", self._data, dump, number, strip.data)
+                if self._weight is not None and not hollow:
                     self._put("WEIGHT_SPECTRUM", self._weight, dump, number, strip.weight)
                 rest[thread] = self._pack(strip, copies, lead, lead_bits)
                 used = -(-(lead_bits + self._strip_flag_bits()) // 8)

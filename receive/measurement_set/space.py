@@ -69,7 +69,9 @@ def free_bytes(path: Path) -> int:
     return system.f_bavail * system.f_frsize
 
 
-def check_free_space(path: Path, needed_bytes: int, at_once_bytes: int | None = None) -> None:
+def check_free_space(
+    path: Path, needed_bytes: int, at_once_bytes: int | None = None, *, others: int = 0
+) -> None:
     """Compare what a set takes with what is free where it will be.
 
     Warns where it is scarce.
@@ -83,6 +85,8 @@ def check_free_space(path: Path, needed_bytes: int, at_once_bytes: int | None = 
     at_once_bytes
         How much of that at one time, if somebody may take away what was written: only that must
         be free, and for the rest there is a warning.
+    others
+        How many other receivers' sets beside it are counted in.
 
     Raises
     ------
@@ -90,16 +94,17 @@ def check_free_space(path: Path, needed_bytes: int, at_once_bytes: int | None = 
         If there is not enough, or there is no such folder.
     """
     free = free_bytes(path)
+    what = f"{path} with the sets of {others} other receivers" if others else f"{path}"
     must_be_free = needed_bytes if at_once_bytes is None else at_once_bytes
     if free < must_be_free:
         raise OutputError(
-            f"{path} takes {_readable(must_be_free)}, but {_readable(free)} are free on "
+            f"{what} takes {_readable(must_be_free)}, but {_readable(free)} are free on "
             f"its disk: free {_readable(must_be_free - free)}, or choose another disk"
         )
     if free < SCARCE_FACTOR * needed_bytes:
         log.warning(
             "%s takes %s, and only %s are free on its disk",
-            path,
+            what,
             _readable(needed_bytes),
             _readable(free),
         )

@@ -49,13 +49,14 @@ class Scans:
         self._state = state
         self._model = model
         self._dtype = RECORD_DTYPE[telescope]
+        # One for all integrations of which nothing came: many may wait for a slow consumer.
+        self._nothing = self._absent_parts()
         self._interval_ticks = round(float(np.median(model.intervals_s)) * 2**32)
         self._epoch = -1
         self._last_ticks = 0
         self._last_index: int | None = None
         self._kernel_before: NDArray[np.int64] | None = None
-        self._nothing = self._absent_parts()
-        self._whole: dict[int, list[PayloadPart]] = {}
+        self._whole: dict[int, tuple[PayloadPart, ...]] = {}
         self._item_columns = [state.streams[name] for name in _ITEMS]
         self.current: ScanLedger | None = None
         self.finished: list[ScanLedger] = []
@@ -211,10 +212,10 @@ class Scans:
             **self._items(),
         )
 
-    def _parts_of(self, dump: Dump) -> list[PayloadPart]:
+    def _parts_of(self, dump: Dump) -> tuple[PayloadPart, ...]:
         whole = self._whole.get(dump.block)
         if whole is None:
-            whole = self._whole[dump.block] = [
+            whole = self._whole[dump.block] = tuple(
                 PayloadPart(
                     part.first_channel,
                     part.channel_count,
@@ -222,15 +223,15 @@ class Scans:
                     present=True,
                 )
                 for group, part in enumerate(self._nothing)
-            ]
+            )
         if dump.complete:
             return whole
-        return [
+        return tuple(
             part if present else replace(part, present=False)
             for part, present in zip(whole, dump.present, strict=True)
-        ]
+        )
 
-    def _absent_parts(self) -> list[PayloadPart]:
+    def _absent_parts(self) -> tuple[PayloadPart, ...]:
         layout = self._state.layout
         parts = []
         for group in range(layout.group_count):
@@ -238,7 +239,7 @@ class Scans:
             records = np.broadcast_to(np.zeros((), self._dtype), shape)
             first_channel = layout.group_first_channel(group)
             parts.append(PayloadPart(first_channel, shape[0], records, present=False))
-        return parts
+        return tuple(parts)
 
     def _items(self) -> dict[str, Any]:
         """Return the small items that the streams brought."""

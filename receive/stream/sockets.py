@@ -187,7 +187,7 @@ def _open(endpoint: Endpoint, port: int, *, tcp: bool, buffer_bytes: int) -> soc
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_S)
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_S)
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _KEEPALIVE_PROBES)
-        opened.bind((endpoint.address, port))
+        opened.bind(_address(endpoint, port))
         if endpoint.is_multicast:
             _join(opened, endpoint)
         if tcp:
@@ -196,6 +196,13 @@ def _open(endpoint: Endpoint, port: int, *, tcp: bool, buffer_bytes: int) -> soc
         opened.close()
         raise NetworkError(_explain(error, endpoint, port, tcp=tcp)) from error
     return opened
+
+
+def _address(endpoint: Endpoint, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
+    if endpoint.family == socket.AF_INET6 and endpoint.is_multicast and endpoint.interface:
+        # Groups of one link (ff02::, ff12::) are of no use without the number of its interface.
+        return endpoint.address, port, 0, interface_index(endpoint.interface)
+    return endpoint.address, port
 
 
 def _join(opened: socket.socket, endpoint: Endpoint) -> None:
@@ -226,6 +233,11 @@ def _explain(error: OSError | OverflowError, endpoint: Endpoint, port: int, *, t
         )
     if code == errno.EACCES:
         return f"{where} cannot be bound: ports below 1024 take privileges, choose a higher one"
+    if code == errno.EINVAL and endpoint.is_multicast and endpoint.interface is None:
+        return (
+            f"{where} cannot be bound: the group is of one link, or of this machine; give an "
+            f"address of the interface as reception.interface_address"
+        )
     if code in {errno.ENODEV, errno.ENETUNREACH} and endpoint.is_multicast:
         on = f"{endpoint.interface}" if endpoint.interface else "the interface of the default route"
         return (

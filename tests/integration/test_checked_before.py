@@ -108,6 +108,31 @@ def test_check_tells_that_the_disk_is_too_small(model: Path, tmp_path: Path) -> 
         refused("emu-recv", OUTPUT, "x.ms", "are free", arguments=["--check", *output])
 
 
+def test_check_of_several_receivers_adds_up_their_disk(model: Path, tmp_path: Path) -> None:
+    """There is space for the sets of one or two of them, not for those of five."""
+    (needed_mib,) = re.findall(
+        r"^disk +([\d.]+) MiB needed",
+        ok("emu-recv", "--check", *receive_arguments(model, tmp_path)),
+        re.MULTILINE,
+    )
+    for folder in mounted(tmp_path / "disk", f"size={round(2.5 * float(needed_mib))}m"):
+        values = {"transmission.channels_per_stream": 2}
+        arguments = [
+            *receive_arguments(model, tmp_path, reception__outputfilename=folder / "x.ms"),
+            *options(values),
+        ]
+        ok("emu-recv", "--check", "--processes", "2", *arguments)
+        refused(
+            "emu-recv",
+            OUTPUT,
+            f"{folder / 'x-r0.ms'} with the sets of 4 other receivers takes",
+            "are free",
+            arguments=["--check", "--processes", "5", *arguments],
+        )
+        null = [*arguments, *options({"reception.consumer": "null"})]
+        ok("emu-recv", "--check", "--processes", "5", *null)
+
+
 @CHECK_OR_RUN
 @pytest.mark.parametrize(
     ("name", "output", "values"),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from receive import receiver as receiver_room
+from receive.consumers import runner
 from receive.consumers.runner import ConsumerThread
 from receive.errors import ConfigError, ConsumerError
 from receive.stream.state import Reason
@@ -273,6 +274,17 @@ def test_consumers_that_cannot_be_had_are_named_before_the_receiver_is_ready(
         running.finish()
 
 
+def test_those_made_before_one_that_cannot_be_made_are_closed(receive: Receive) -> None:
+    names = ("Recorder", "SecondRecorder", "CannotBeMade", "HeapRecorder")
+    running = receive(
+        Observation(), reception__consumer=",".join(f"{HERE}.{name}" for name in names)
+    )
+    with pytest.raises(ConsumerError, match=r"CannotBeMade could not be constructed"):
+        running.finish()
+    assert [type(made).__name__ for made in running.recorders] == ["Recorder", "SecondRecorder"]
+    assert all(made.closed for made in running.recorders)
+
+
 def test_joining_a_blocked_consumer_is_bounded() -> None:
     gate = threading.Event()
 
@@ -296,3 +308,35 @@ def test_joining_a_blocked_consumer_is_bounded() -> None:
     gate.set()
     thread._thread.join()
     assert returned == [1, 2]
+
+
+def test_the_lack_of_room_is_told_at_once_and_then_ever_more_rarely(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(runner, "MAX_EMPTY", 3)
+    gate = threading.Event()
+
+    class Blocking:
+        async def consume(self, payload: Any) -> None:
+            gate.wait()
+
+    thread = ConsumerThread("blocking", Blocking(), 1)
+    payload: Any = object()
+    assert thread.offer(payload, lambda: None)
+    thread.look(100.0)
+    assert not caplog.messages
+    told = []
+    for now_s in range(100, 200):
+        assert not thread.offer(payload, lambda: None)
+        thread.offer_empty(payload)
+        thread.look(float(now_s))
+        if len(caplog.messages) > len(told):
+            told.append(now_s)
+    assert told == [100, 110, 130, 170]
+    first, second, *_ = caplog.messages
+    assert "Consumer blocking had no room for 1 integrations so far, which it gets wi" in first
+    assert "left out" not in first
+    assert "11 integrations so far, which it gets without data (8 without data were left" in second
+    gate.set()
+    thread.request_close()
+    thread._thread.join()

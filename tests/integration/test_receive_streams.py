@@ -167,7 +167,9 @@ def test_two_receivers_of_one_group_both_receive_everything(receive: Receive) ->
             assert_same(running.recorder.taken, observation)
 
 
-def test_a_receiver_that_joins_late_takes_what_is_left(receive: Receive) -> None:
+def test_a_receiver_that_joins_late_takes_what_is_left(
+    receive: Receive, caplog: pytest.LogCaptureFixture
+) -> None:
     observation = Observation(per_stream=4)
     heaps = [observation.stream(stream) for stream in range(2)]
     # Each of Low's small heaps is one packet here: the start heap and four data heaps went by.
@@ -183,6 +185,9 @@ def test_a_receiver_that_joins_late_takes_what_is_left(receive: Receive) -> None
     assert_same(running.recorder.taken, observation, range(4, observation.times))
     assert outcome.scans[0].expected == 12
     assert not outcome.lost
+    # The start heap would have brought the scan id.
+    assert caplog.text.count("The scan id is not known") == 1
+    assert outcome.scans[0].scan_id == 0
 
 
 def test_a_tcp_sender_may_start_before_the_receiver(receive: Receive) -> None:

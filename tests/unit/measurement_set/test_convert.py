@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from receive.errors import OutputError
 from receive.icd.payload import Payload, PayloadPart
 from receive.measurement_set import tiles
 from receive.measurement_set.kernels import compile_kernels
+from receive.measurement_set.live import GrowingFiles
 from receive.measurement_set.writer import SetWriter
 from tests.unit.measurement_set.writing import (
     EXPOSURE_S,
@@ -199,3 +202,43 @@ def test_records_that_do_not_lie_side_by_side(tmp_path: Path) -> None:
         model_index=0,
     )
     assert_holds(write(tmp_path, model, [apart]), model, [payload])
+
+
+def allocated_bytes(folder: Path) -> int:
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
+
+
+def test_what_never_came_takes_flags_and_no_data_of_the_disk(tmp_path: Path) -> None:
+    """A disk that is too slow for the data must not be given as much again for their lack."""
+    model = make_model(antennas=16, channels=200, dumps=40)
+    taken = {}
+    for name, absent in (("came", ()), ("none", (0,))):
+        (tmp_path / name).mkdir()
+        payloads = [make_payload(model, index, absent=absent) for index in range(40)]
+        path = write(tmp_path / name, model, payloads, expected_dumps=40)
+        assert_holds(path, model, payloads)
+        empty = write(tmp_path, model, [], expected_dumps=40, overwrite=True)
+        taken[name] = allocated_bytes(path) - allocated_bytes(empty)
+        (tmp_path / "template.ms").rename(tmp_path / name / "used.ms")
+    # DATA and WEIGHT_SPECTRUM are 12 bytes a visibility, FLAG is a bit.
+    assert taken["none"] < 0.05 * taken["came"]
+
+
+def test_what_a_failed_write_left_is_not_taken_for_an_integration_that_never_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_model()
+    template = make_template(tmp_path / "template.ms", model)
+    came, never = make_payload(model, 0), make_payload(model, 0, absent=(0,))
+    commit = GrowingFiles.commit
+
+    def no_space(files: GrowingFiles, dumps: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with SetWriter.create(tmp_path / "out.ms", template, model) as writer:
+        monkeypatch.setattr(GrowingFiles, "commit", no_space)
+        with pytest.raises(OutputError, match="no space left"):
+            writer.write(came)
+        monkeypatch.setattr(GrowingFiles, "commit", commit)
+        writer.write(never)
+    assert_holds(tmp_path / "out.ms", model, [never])
