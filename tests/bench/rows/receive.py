@@ -88,19 +88,26 @@ def _null(
 
 def small_heaps(settings: Settings) -> list[Result]:
     """Heaps of one channel, against an item group updated for each."""
-    pairs = Pairs()
-    # The same rate for both, slow enough for Python.
+    groups, floor = Pairs(), Pairs()
+    # The same rate for all, slow enough for Python.
     limit = theirs(settings, ("item_groups",), SMALL, "tcp", 0.0)[0].rate * SMALL_HEAPS_PART
+
+    def us(taken: list[Taken]) -> float:
+        return taken[0].cpu_per_heap * 1e6
 
     interleave(
         settings.pairs,
-        lambda: pairs.ours.append(ours(settings, SMALL, "tcp", limit)[0].cpu_per_heap * 1e6),
-        lambda: pairs.peer.append(
-            theirs(settings, ("item_groups",), SMALL, "tcp", limit)[0].cpu_per_heap * 1e6
-        ),
+        lambda: groups.ours.append(us(ours(settings, SMALL, "tcp", limit))),
+        lambda: groups.peer.append(us(theirs(settings, ("item_groups",), SMALL, "tcp", limit))),
+        lambda: floor.ours.append(us(theirs(settings, PLACE, SMALL, "tcp", limit))),
     )
+    floor.peer = groups.peer
+    what = "item groups in asyncio"
     return [
-        pairs.result("small-heaps", "CPU a heap / item groups in asyncio", "<= 0.1", "CPU us/heap")
+        groups.result("small-heaps", f"CPU a heap / {what}", "<= 0.1", "CPU us/heap"),
+        floor.result(
+            "small-heaps", f"spead2 without the copy to memory / {what}", "", "CPU us/heap"
+        ),
     ]
 
 
