@@ -69,6 +69,8 @@ class Window:
         self._window = state.pool_size.window
         self._interval_ticks = state.get("interval_ticks")
         self._opened = 0
+        self._everything = np.ones(self._groups, np.bool_)
+        self._everything.setflags(write=False)
         self._first_s = np.zeros(ENTRIES)
         self._progress_s = np.zeros(ENTRIES)
         self._heaps = np.full(ENTRIES, -1, np.int64)
@@ -330,7 +332,7 @@ class Window:
             elif not self._given_up(slot, len(order) - position, now_s):
                 break
             epoch = int(state.entry_epoch[slot])
-            dump = self._close(slot)
+            dump = self._close(slot, complete=bool(live.present[i] == self._groups))
             if dump.complete:
                 gone = int(complete_mark(int(state.entry_sequence[slot])))
                 self._mark = (self._mark - gone) % 2**64
@@ -382,18 +384,19 @@ class Window:
         self._packets_seen = packets
         return True
 
-    def _close(self, slot: int) -> Dump:
+    def _close(self, slot: int, *, complete: bool = False) -> Dump:
+        """Close an entry; one that is known to be complete stays so."""
         state = self._state
         state.entry_state[slot] = EntryState.CLOSED
         full_fence()
         block = int(state.entry_block[slot])
         epoch = int(state.entry_epoch[slot])
-        present = self._whole(slot)
+        present = self._everything if complete else self._whole(slot)
+        begun = self._everything if complete else state.seen[slot] != 0
         found = (state.scan_id(block, int(g)) for g in np.flatnonzero(present))
         scan_id = next((s for s in found if s is not None), self._scan_of_epoch.get(epoch))
-        begun = state.seen[slot] != 0
         ticks = int(state.entry_time[slot])
-        return Dump(block, ticks, epoch, present, begun, scan_id, bool(present.all()))
+        return Dump(block, ticks, epoch, present, begun, scan_id, complete or bool(present.all()))
 
     def _whole(self, slot: int) -> NDArray[np.bool_]:
         """Return which heaps of an entry came whole, from the sender that began them."""
