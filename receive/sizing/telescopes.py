@@ -63,7 +63,8 @@ SOURCES = {
     "mwa": "Morrison et al., *MWAX: A new correlator for the Murchison Widefield Array*, PASA 2023 "
     "(doi 10.1017/pasa.2023.15): 256 tiles, 24 coarse channels of 1.28 MHz",
     "lofar": "ASTRON, *Station clocks and RCU*: 244 subbands, 64 channels in each used routinely; "
-    "ASTRON, *Examples of deliverable LOFAR products*: at most 64 stations into the correlator",
+    "ASTRON, *Examples of deliverable LOFAR products*: at most 64 stations into the "
+    "correlator of 2012",
     "vla": "NRAO, *VLA Observational Status Summary, Time Resolution and Data Rates*: 27 antennas, "
     "16,384 channels x polarisation products in its example, 2 s the default in A configuration",
     "alma": "NRAO wiki, *ALMA Data Rate Concerns*: 64 antennas, 4 x 2,048 channels with all four "
