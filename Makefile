@@ -48,6 +48,11 @@ fuzz: $(VENV)/.installed-dev ## send COUNT=1000000 fuzzed packets by SEED=1 to a
 bench: $(VENV)/.installed-dev ## compare the speed with that of others, into docs/benchmarks.md (ONLY=NAME: one row)
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.bench $(if $(ONLY),$(ONLY),--output docs/benchmarks.md) $(BENCH_OPTIONS)
 
+.PHONY: sizing
+sizing: $(VENV)/.installed-dev ## measure what receiving costs, for emu-recv --check and docs/reference/sizing.md
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.bench.sizing --output receive/sizing/costs.json $(BENCH_OPTIONS)
+	@$(BIN)/python -m receive.sizing --page docs/reference/sizing.md
+
 .PHONY: soak
 soak: $(VENV)/.installed-dev ## ten minutes at full rate: does the memory stay flat?
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.bench soak $(BENCH_OPTIONS)

@@ -35,8 +35,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--check",
         action="store_true",
-        help="validate configuration and model, print the plan (sizes, ports, memory, disk), "
-        "bind nothing, write nothing",
+        help="validate configuration and model, print the plan (sizes, ports, memory, disk, "
+        "cores), bind nothing, write nothing",
     )
     parser.add_argument(
         "--fail-on-loss", action="store_true", help="exit with 7 if any data were lost"
@@ -103,7 +103,7 @@ def check_shares(config: Config, each: Sequence[dict[str, int]]) -> int:
     for share in each:
         index, count = share["reception.process_index"], share["reception.process_count"]
         sys.stdout.write(f"receiver r{index}, {index + 1} of {count}\n")
-        rotations.append(_check(config.with_values(share, "--processes")))
+        rotations.append(_check(config.with_values(share, "--processes"), alike=count))
     if written := [rotation for rotation in rotations if rotation is not None]:
         check_space(written)
     return 0
@@ -115,26 +115,35 @@ def check(config: Config) -> int:
     return 0
 
 
-def _check(config: Config) -> Rotation | None:
-    """Print what a run would take; return what it writes, None if it writes no sets."""
+def _check(config: Config, *, alike: int = 1) -> Rotation | None:
+    """Print what a run would take; return what it writes, None if it writes no sets.
+
+    So many receivers as `alike` are on this machine.
+    """
     from receive.consumers.base import find_all  # noqa: PLC0415 (--help must be fast)
     from receive.consumers.closed_sets import ClosedSets  # noqa: PLC0415
     from receive.consumers.mswriter import MeasurementSetConsumer  # noqa: PLC0415
+    from receive.consumers.null import NullConsumer  # noqa: PLC0415
     from receive.consumers.output_checks import check_outputs  # noqa: PLC0415
     from receive.consumers.rotation import Rotation  # noqa: PLC0415
     from receive.measurement_set.reader import open_set  # noqa: PLC0415
     from receive.plan import Plan, required_datamodel  # noqa: PLC0415
+    from receive.sizing.check import check_lines  # noqa: PLC0415
 
     plan = Plan.make(config, open_set(required_datamodel(config)).model())
     ClosedSets(config["consumer.command"], config["consumer.command_timeout"])
     consumers = find_all(config)
     rotation = Rotation.make(config, plan.model)
     sys.stdout.write("\n".join(plan.lines(config)) + "\n")
-    if any(issubclass(consumer, MeasurementSetConsumer) for consumer in consumers):
+    writes = any(issubclass(consumer, MeasurementSetConsumer) for consumer in consumers)
+    if writes:
         check_outputs(rotation)
         sys.stdout.write(f"disk     {rotation.line()}\n")
-        return rotation
-    return None
+    known = (MeasurementSetConsumer, NullConsumer)
+    unknown = [consumer.__name__ for consumer in consumers if consumer not in known]
+    sizes = check_lines(config, plan, writes=writes, unknown=unknown, alike=alike)
+    sys.stdout.write("".join(f"{line}\n" for line in sizes))
+    return rotation if writes else None
 
 
 def receive(config: Config, args: argparse.Namespace) -> int:

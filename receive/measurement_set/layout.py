@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from receive.measurement_set.headers import RowField, tiled_header
-from receive.measurement_set.tiles import TiledColumn, Tiling
+from receive.measurement_set.tiles import TiledColumn, Tiling, dump_file_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,12 +66,7 @@ class SetLayout:
 
     def dump_bytes(self) -> float:
         """Return the size of an integration in all tiled files, without the padding of tiles."""
-        bits = sum(
-            column.tiling.file_bytes_of_dumps(column.tiling.dumps_per_tile)
-            / column.tiling.dumps_per_tile
-            for column in self.columns
-        )
-        return float(bits)
+        return dump_file_bytes(self.columns)
 
     def to_json(self) -> str:
         """Return the layout as a JSON document."""

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import DTypeLike, NDArray
 
 SMALL_TILE_BYTES = 128 << 10
@@ -280,6 +282,17 @@ def plan_columns(
     return tuple(
         TiledColumn(name, sequence, np.dtype(dtype), tiling)
         for sequence, (name, dtype, tiling) in enumerate(columns)
+    )
+
+
+def dump_file_bytes(columns: Iterable[TiledColumn]) -> float:
+    """Return what an integration adds to the files of all columns, parts of tiles included."""
+    return float(
+        sum(
+            column.tiling.file_bytes_of_dumps(column.tiling.dumps_per_tile)
+            / column.tiling.dumps_per_tile
+            for column in columns
+        )
     )
 
 

@@ -8,6 +8,7 @@ wait for each other, and a stream over TCP can be replaced when its connection e
 from __future__ import annotations
 
 import ctypes
+import time
 from typing import TYPE_CHECKING, Any
 
 import spead2
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 UDP_MAX_PACKET_BYTES = 9200
 TCP_MAX_PACKET_BYTES = 65536 + 1024
+LOST_CHECK_S = 0.5
 LOST_LOOKS = 2
 """A connection that was not there when looked for so often in turn is lost."""
 
@@ -67,6 +69,7 @@ class SpeadStreams:
         self._ports = [opened.getsockname()[1] for opened in sockets]
         self._packets_seen = [0] * len(sockets)
         self._silent = [0] * len(sockets)
+        self._looked_s = 0.0
         self.closed_connections = 0
 
     def start(self) -> None:
@@ -121,7 +124,12 @@ class SpeadStreams:
         """
         if not self._tcp:
             return []
-        lost = self._lost_connections()
+        now_s = time.monotonic()
+        lost: set[int] = set()
+        # The kernel takes milliseconds for its list of connections.
+        if now_s - self._looked_s > LOST_CHECK_S:
+            self._looked_s = now_s
+            lost = self._lost_connections()
         ended = [
             index
             for index, stream in enumerate(self._streams)

@@ -134,10 +134,9 @@ def _attack(running: Running, shape: dict[str, Any], which: tuple[int, int, int]
 
 
 def _receive_real_data(running: Running, sender: Sender, shape: dict[str, Any]) -> None:
-    # A new run begins when nothing of the old one is on its way any more.
-    window = running.receiver._window
-    wait_until(window.is_empty, "what was fuzzed has timed out")
-    real = Observation(**shape, seed=9, scan_id=REAL_SCAN, first_heap_count=1 << 40)
+    running.settle()
+    # Above what the fuzzed heaps count.
+    real = Observation(**shape, seed=9, scan_id=REAL_SCAN, first_heap_count=(1 << 48) - 1000)
     for stream in range(len(running.ports)):
         sender.send(stream, real.start(stream))
     for index in range(real.times):

@@ -13,6 +13,7 @@ from receive.config import Config
 from receive.plan import Plan
 from receive.receiver import Receiver
 from receive.stop import StopRequest
+from receive.stream.state import REPEATED_START_MS
 from tests.integration.recorder import Recorder
 from tests.waiting import wait_until
 
@@ -90,6 +91,13 @@ class Running:
         for _ in range(2):
             before_ms = state.get("now_ms")
             wait_until(lambda before_ms=before_ms: state.get("now_ms") != before_ms, "next look")
+
+    def settle(self) -> None:
+        """Wait until nothing that came so far can be taken for the next sender's."""
+        state = self.receiver._state
+        wait_until(self.receiver._window.is_empty, "all was handed on")
+        later_ms = state.get("now_ms") + REPEATED_START_MS
+        wait_until(lambda: state.get("now_ms") > later_ms, "a start heap is a new one")
 
     def finish(self, timeout_s: float = PATIENCE_S) -> Outcome:
         """Wait for its end."""

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from receive.sizing import __main__ as command
+from receive.sizing.costs import Costs
+from receive.sizing.model import size
+from receive.sizing.page import text
+from receive.sizing.telescopes import SOURCES, TELESCOPES
+from tests.conftest import REPOSITORY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAGE = REPOSITORY / "docs" / "reference" / "sizing.md"
+
+
+def test_the_committed_page_says_what_the_code_says(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--page", str(PAGE), "--check"]) == 0, capsys.readouterr().out
+
+
+def test_check_tells_what_is_stale_and_writing_mends_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "sizing.md"
+    assert command.main(["--page", str(page), "--check"]) == 1
+    assert f"{page} is not up to date" in capsys.readouterr().out
+    assert not page.exists()
+    assert command.main(["--page", str(page)]) == 0
+    assert command.main(["--page", str(page), "--check"]) == 0
+    page.write_text(page.read_text().replace("SKA-Low", "SKA-High"))
+    assert command.main(["--page", str(page), "--check"]) == 1
+
+
+@pytest.mark.parametrize("telescope", TELESCOPES, ids=lambda telescope: telescope.name)
+def test_each_telescope_has_sources_and_a_row(telescope) -> None:
+    assert telescope.sources
+    assert set(telescope.sources) <= set(SOURCES)
+    [row] = [
+        line for line in text(Costs.load()).splitlines() if line.startswith(f"| {telescope.name} [")
+    ]
+    assert f"| {telescope.stations} |" in row
+    assert f"| {telescope.channels:,} |" in row
+    needed = size(telescope.shape, Costs.load())
+    assert f"| {needed.receivers:,} " in row
+    assert ("is too slow" in row) == bool(needed.impossible)
+
+
+def test_no_source_is_without_a_telescope_and_assumptions_are_told() -> None:
+    assert {key for telescope in TELESCOPES for key in telescope.sources} == set(SOURCES)
+    page = text(Costs.load())
+    for telescope in TELESCOPES:
+        if telescope.assumed:
+            assert f"- {telescope.name}: {telescope.assumed}." in page
+
+
+def test_the_page_has_the_errors_and_the_check_against_a_measurement() -> None:
+    costs = Costs.load()
+    page = text(costs)
+    assert f"error +-{costs.cpu_error:.0%}" in page
+    for check in costs.document["checks"]:
+        assert f"| {check['case']} |" in page
+        assert f"{check['error']:+.0%}" in page
+    assert costs.machine in page
