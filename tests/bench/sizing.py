@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from receive.stream.layout import PoolSize, StreamLayout
@@ -171,7 +170,9 @@ def _receive(settings: Settings, case: Case) -> tuple[list[dict[str, Any]], str]
     replay.end()
     replay.close()
     summary = receiver.summary()
-    shutil.rmtree(receiver.folder, ignore_errors=True)
+    # Kept to the end: memory that a deleted set had in the page cache is used again, which costs a
+    # virtual machine a fraction of what it takes for memory that its host has yet to find.
+    receiver.folder.rename(Path(mkdtemp(dir=settings.work)) / "kept")
     if not summary["lost"]:
         return found, ""
     late, packets = summary["consumers"]["dropped"], summary["kernel_dropped_packets"]
