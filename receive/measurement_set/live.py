@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from receive.errors import OutputError
 from receive.measurement_set import lock
 from receive.measurement_set.headers import MAX_ROWS, TiledHeader
+from receive.measurement_set.write_behind import WriteBehind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -107,6 +108,7 @@ class GrowingFiles:
         self.layout = layout
         self._expected_dumps = expected_dumps
         self._room_dumps = 0
+        self._behind = WriteBehind()
         self._tiled_headers = [
             (column.header_name, TiledHeader(column)) for column in layout.columns
         ]
@@ -136,6 +138,7 @@ class GrowingFiles:
 
     def close(self) -> None:
         """Close all files, the lock with them."""
+        self._behind.close()
         while self._descriptors:
             os.close(self._descriptors.popitem()[1])
 
@@ -169,6 +172,8 @@ class GrowingFiles:
         for field in self.layout.row_fields:
             os.pwrite(self._headers[field.file], field.encode(rows), field.offset)
         write_all(self._progress, dumps.to_bytes(8, "little"), 0)
+        for column in self.layout.columns:
+            self._behind.wrote(self._tiles[column.name], column.tiling.dump_bit(dumps) // 8)
 
     def trim(self, dumps: int) -> None:
         """Cut the tiles to what so many dumps need."""
