@@ -38,11 +38,11 @@ def test_costs_of_another_machine_are_read(tmp_path: Path) -> None:
     path.write_text(json.dumps(DOCUMENT))
     costs = Costs.load(path)
     assert (costs.machine, costs.cpu_error, costs.cpu_floor) == ("a machine", 0.1, 0.05)
-    amounts = work(Shape(1, 2, 0.5, 1), Wire("tcp", 65536), writes=False)
-    # 136 bytes, 4 heaps, 2 streams and 1 process that asks after quiet connections, each for a
-    # second, and 2 looks with a millisecond after each.
-    assert costs.cores(amounts) == pytest.approx(136 + 4 + 2 + 1 + 1 + 2 / 1.002)
-    assert costs.cores(amounts, "heap", "stream") == 6
+    amounts = work(Shape(1, 2, 1.0, 1), Wire("tcp", 65536), writes=False)
+    # 68 bytes, 2 heaps, 2 streams and 1 process that asks after quiet connections, each for a
+    # second, and a look with 10 ms after it.
+    assert costs.cores(amounts) == pytest.approx(68 + 2 + 2 + 1 + 1 + 1 / 1.01)
+    assert costs.cores(amounts, "heap", "stream") == 4
     assert costs.memory(memory_work(Shape(5, 2, 0.5, 1), writes=True)) == 1 + 2 + 1 + 5
 
 
