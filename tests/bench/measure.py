@@ -37,9 +37,9 @@ class Settings:
     work: Path
     pairs: int = 7
     seconds: float = 5.0
-    warm_up_s: float = 1.0
+    warm_up_s: float = 0.5
     search_seconds: float = 10.0
-    search_steps: int = 5
+    search_steps: int = 4
     confirmations: int = 3
     write_bytes: int = 1536 << 20
     dirty_bytes: int = 0

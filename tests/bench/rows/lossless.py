@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.bench.measure import Settings
     from tests.bench.shapes import Shape
 
-LOWEST_PART = 0.02
+LOWEST_PART = 0.1
 STEP_DOWN = 0.93
 TIMES_REAL = 2.0
 REAL_DUMPS = 20
