@@ -192,6 +192,8 @@ def enter_epoch(shared, stream, epoch, state, block, seen, present, owner):
     stream[0].ended = 0
     stream[0].starts = 0
     stream[0].data_in_epoch = 0
+    stream[0].newest_ticks = 0
+    stream[0].went_back = 0
     stream[0].channel_id = -1
     stream[0].baseline_count = -1
     stream[0].epoch_begun_ms = shared[0].now_ms
@@ -320,6 +322,9 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
     fence()
     head, tail = shared[0].head, shared[0].tail
     span = np.uint64(shared[0].span_ticks)
+    if ticks < stream[0].newest_ticks and apart(ticks, stream[0].newest_ticks) > span:
+        stream[0].went_back = 1
+    stream[0].newest_ticks = max(stream[0].newest_ticks, ticks)
     epoch = stream[0].epoch
     slot = find(state, time, epochs, tail, head, ticks, epoch)
     if epoch < shared[0].epoch and (slot < 0 or state[slot] != _LIVE):

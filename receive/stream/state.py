@@ -190,6 +190,10 @@ STREAM_DTYPE = np.dtype(
         # Of the first data heap, where no start heap came before it.
         ("first_count", np.int64),
         ("epoch_begun_ms", np.int64),
+        # The latest time that it brought in this epoch, placed or not.
+        ("newest_ticks", np.uint64),
+        # 1 once it has brought a time that is far before that.
+        ("went_back", np.int64),
         ("ended", np.int64),
         ("reconnected", np.int64),
         # Small items that go into the payload; -1 until one came.

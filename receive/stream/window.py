@@ -291,6 +291,12 @@ class Window:
         if state.entry_belief[slot] == Belief.TENTATIVE and ticks < state.newest[epoch % EPOCHS]:
             if self._regular_progress_s > self._first_s[slot]:
                 return False
+            if not self._went_back(slot):
+                # Streams that are far behind the others; what was handed on is too late for them.
+                if ticks <= state.horizon[epoch % EPOCHS]:
+                    return False
+                state.entry_belief[slot] = Belief.BELIEVED
+                return True
             # Nothing but older times comes in: the sender has gone back.
             if epoch == state.get("epoch"):
                 self._begin_epoch(epoch + 1)
@@ -300,6 +306,13 @@ class Window:
         state.entry_belief[slot] = Belief.BELIEVED
         return True
 
+    def _went_back(self, slot: int) -> bool:
+        """Whether a stream that brought a heap of this entry has gone back in time itself."""
+        state = self._state
+        groups = np.flatnonzero(state.seen[slot])
+        brought_by = state.owner[state.entry_block[slot], groups]
+        return bool(state.streams["went_back"][brought_by].any())
+
     def _begin_epoch(self, epoch: int) -> None:
         state = self._state
         state.newest[epoch % EPOCHS] = 0
@@ -308,6 +321,8 @@ class Window:
         full_fence()
         state.set("epoch", epoch)
         state.streams["epoch"] = epoch
+        state.streams["newest_ticks"] = 0
+        state.streams["went_back"] = 0
         state.streams["ended"] = 0
 
     def _expired(self, slot: int, now_s: float) -> bool:

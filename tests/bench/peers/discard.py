@@ -23,6 +23,7 @@ from spead2.recv.numba import chunk_place_data
 from tests.bench.peers.listening import announce, listen
 
 LIVE_HEAPS = 16
+LARGEST_HEAP_BYTES = 8 << 20
 
 
 @numba.cfunc(types.void(types.CPointer(chunk_place_data), types.uintp), nopython=True)
@@ -72,7 +73,7 @@ def _refusing(pool: spead2.ThreadPool) -> spead2.recv.ChunkRingStream:
 
 
 def _copying(pool: spead2.ThreadPool) -> spead2.recv.Stream:
-    memory = spead2.MemoryPool(1 << 12, 64 << 20, LIVE_HEAPS + 8, 8)
+    memory = spead2.MemoryPool(1 << 12, LARGEST_HEAP_BYTES, LIVE_HEAPS + 8, 2)
     return spead2.recv.Stream(
         pool, _config(memory_allocator=memory), spead2.recv.RingStreamConfig(heaps=4)
     )
