@@ -48,6 +48,7 @@ def observation(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_group_brings_what_was_sent(observation: Path, tmp_path: Path, group: str) -> None:
     interface = address_with_groups()
     if interface is None:
+        # Without such a route the kernel sends to no group: there is nothing to receive.
         pytest.xfail("no interface of this machine has a route to IPv6 groups")
     values = {
         "reception.interface_address": interface,

@@ -213,6 +213,30 @@ def test_a_time_that_jumps_back_begins_a_new_set(receive: Receive) -> None:
     assert_same(running.recorder.taken, observation, [*range(40, 60), *range(10)])
 
 
+def test_streams_far_behind_another_begin_nothing_new(receive: Receive) -> None:
+    """Their times are older than what came, but they have not gone back."""
+    observation = Observation(times=50, channels=6, per_stream=2)
+    running = receive(observation, reception__transport="tcp", reception__ring_heaps=4)
+    streams = running.receiver._state.streams
+    with Sender(running.ports, tcp=True) as sender:
+        sender.send(0, observation.start(0))
+        for index in range(40, 46):
+            sender.send(0, observation.low(index, 0))
+        wait_until(lambda: int(streams["begun"][0]) == 7, "the first stream is ahead")
+        running.look_twice()
+        for stream in (1, 2):
+            sender.send(stream, observation.start(stream))
+            for index in range(2):
+                sender.send(stream, observation.low(index, stream))
+        wait_until(lambda: int(streams["begun"].sum()) == 13, "the others came")
+        running.look_twice()
+        sender.end(observation)
+        outcome = running.finish()
+    (ledger,) = outcome.scans
+    assert int(ledger.received.sum()) == 6 + 2 * 2
+    assert running.receiver._state.get("epoch") == 0
+
+
 @pytest.mark.parametrize("lost", [[0], [0, 1]])
 def test_lost_start_heaps_lose_no_data(receive: Receive, lost: list[int]) -> None:
     observation = Observation(per_stream=4)
