@@ -248,8 +248,9 @@ class Window:
         changed = False
         for i in np.flatnonzero(belief != Belief.BELIEVED):
             slot = int(live.slots[i])
-            if self._agreed(live, int(i)) or self._alone_at_the_end(slot):
-                changed |= self._believe(slot)
+            heard = self._agreed(live, int(i)) or self._alone_at_the_end(slot)
+            if heard and self._believe(slot):
+                changed = True
             elif self._expired(slot, now_s):
                 back = state.entry_time[slot] < state.newest[state.entry_epoch[slot] % EPOCHS]
                 tentative = state.entry_belief[slot] == Belief.TENTATIVE

@@ -237,6 +237,33 @@ def test_streams_far_behind_another_begin_nothing_new(receive: Receive) -> None:
     assert running.receiver._state.get("epoch") == 0
 
 
+def test_what_is_older_than_what_was_handed_on_is_late_and_keeps_nothing_open(
+    receive: Receive,
+) -> None:
+    """Several streams agree on such times, but it is too late for them."""
+    observation = Observation(times=50, channels=6, per_stream=2)
+    running = receive(
+        observation,
+        reception__transport="tcp",
+        reception__ring_heaps=4,
+        reception__dump_timeout=0.2,
+    )
+    with Sender(running.ports, tcp=True) as sender:
+        sender.send(0, observation.start(0))
+        for index in range(40, 46):
+            sender.send(0, observation.low(index, 0))
+        running.recorder.wait_for(6)
+        for stream in (1, 2):
+            sender.send(stream, observation.start(stream))
+            for index in range(2):
+                sender.send(stream, observation.low(index, stream))
+        sender.end(observation)
+        outcome = running.finish()
+    (ledger,) = outcome.scans
+    assert int(ledger.received.sum()) == 6
+    assert running.refused(Reason.LATE) == 2 * 2
+
+
 @pytest.mark.parametrize("lost", [[0], [0, 1]])
 def test_lost_start_heaps_lose_no_data(receive: Receive, lost: list[int]) -> None:
     observation = Observation(per_stream=4)
