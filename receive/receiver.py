@@ -41,8 +41,11 @@ logger = logging.getLogger(__name__)
 
 POLL_S = 0.01
 POLL_SHORT_S = 0.001
-"""Where most buffers are in use."""
-CONNECTION_CHECK_S = 0.05
+"""Where most buffers are in use, and the rest would not last for `POLLS_OF_ROOM`."""
+POLLS_OF_ROOM = 4
+RATE_MEMORY = 0.9
+"""What remains of an estimated rate from one look to the next, if it has fallen."""
+CONNECTION_CHECK_S = 0.1
 """How often ended TCP connections are looked for."""
 COUNTERS_CHECK_S = 1.0
 """How often the kernel's counters are read."""
@@ -94,6 +97,9 @@ class Receiver:
         self._counted_s = 0.0
         self._moved_s = 0.0
         self._packets = 0
+        self._looked_s = 0.0
+        self._taken = 0
+        self._taken_per_s = 0.0
         self._noted_s = 0.0
         self._noted_bytes = 0
 
@@ -212,7 +218,13 @@ class Receiver:
                         return
 
     def _poll_s(self) -> float:
-        short = 2 * len(self._window.pool) < self._plan.pool.dumps
+        """Return how long the buffers that are free can wait for a look."""
+        now_s, taken = time.monotonic(), self._state.get("taken")
+        rate = (taken - self._taken) / max(now_s - self._looked_s, POLL_SHORT_S)
+        self._looked_s, self._taken = now_s, taken
+        self._taken_per_s = max(rate, RATE_MEMORY * self._taken_per_s)
+        free, dumps = len(self._window.pool), self._plan.pool.dumps
+        short = 2 * free < dumps and free <= 1 + POLLS_OF_ROOM * POLL_S * self._taken_per_s
         return POLL_SHORT_S if short else POLL_S
 
     def _tend(self, now_s: float, progress: Progress) -> None:
@@ -297,16 +309,15 @@ class Receiver:
         return bool(self._max_scans) and len(self._scans.finished) >= self._max_scans
 
     def _scan_is_over(self, idle_s: float) -> bool:
-        if self._scans.current is None:
+        if self._scans.current is None or idle_s <= ENDED_GRACE_S:
             return False
         # In this order: what came before the ends of the streams is in the window by now.
         over = self._window.is_over(self._scans.epoch)
         if not self._window.is_empty():
             return False
-        if over:
-            return idle_s > ENDED_GRACE_S
-        return self._window.some_end_was_lost(tcp=self._tcp) and (
-            idle_s > max(self._dump_timeout_s, LOST_END_S)
+        return over or (
+            self._window.some_end_was_lost(tcp=self._tcp)
+            and idle_s > max(self._dump_timeout_s, LOST_END_S)
         )
 
     def _begin_scan(self, dump: Dump) -> None:

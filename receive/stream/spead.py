@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 UDP_MAX_PACKET_BYTES = 9200
 TCP_MAX_PACKET_BYTES = 65536 + 1024
+UNCACHED_DUMP_BYTES = 4 << 20
+"""Heaps of dumps from this size on are copied past the processor's cache.
+
+They would have left it before the dump is complete, and would drive out of it what is needed."""
 LOST_CHECK_S = 0.5
 LOST_LOOKS = 2
 """A connection that was not there when looked for so often in turn is lost."""
@@ -62,6 +66,8 @@ class SpeadStreams:
         self._tcp = tcp
         default = TCP_MAX_PACKET_BYTES if tcp else UDP_MAX_PACKET_BYTES
         self._max_packet_bytes = max(default, max_packet_bytes)
+        uncached = state.layout.dump_bytes >= UNCACHED_DUMP_BYTES
+        self._memcpy = spead2.MEMCPY_NONTEMPORAL if uncached else spead2.MEMCPY_STD
         # A pool of one thread each: threads that share a pool wake each other for every packet.
         count = min(threads or len(sockets), len(sockets))
         self._pools = [spead2.ThreadPool(1) for _ in range(count)]
@@ -92,7 +98,10 @@ class SpeadStreams:
         made = spead2.recv.ChunkRingStream(
             self._pools[stream % len(self._pools)],
             spead2.recv.StreamConfig(
-                max_heaps=LIVE_HEAPS, allow_out_of_order=True, stop_on_stop_item=False
+                max_heaps=LIVE_HEAPS,
+                allow_out_of_order=True,
+                stop_on_stop_item=False,
+                memcpy=self._memcpy,
             ),
             spead2.recv.ChunkStreamConfig(
                 items=ITEM_IDS,

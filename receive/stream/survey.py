@@ -6,11 +6,12 @@ import numpy as np
 from numba import njit
 
 from receive.stream.atomics import fence
-from receive.stream.state import EntryState
+from receive.stream.state import Belief, EntryState
 
 _EMPTY, _OPEN = int(EntryState.EMPTY), int(EntryState.OPEN)
 _PRIME = np.uint64(1_099_511_628_211)
-_LIVE = int(EntryState.LIVE)
+_LIVE, _CLOSED = int(EntryState.LIVE), int(EntryState.CLOSED)
+_BELIEVED = int(Belief.BELIEVED)
 
 
 @njit(nogil=True, cache=True)
@@ -74,6 +75,69 @@ def fingerprint(state, block, seen, present, start_present, ended, epoch, begin,
     for group in range(len(ended)):
         streams = streams * _PRIME + np.uint64(2 * epoch[group] + ended[group])
     return mark + streams
+
+
+@njit(nogil=True, cache=True)
+def follows(last, ticks, model_time, interval):
+    """Return whether no integration can lie between the last one handed on, 0 if none, and another.
+
+    Differences of timestamps need all of the 64 bits.
+    """
+    if last == 0 or ticks <= last:
+        return False
+    quarter = np.uint64(interval // 4)
+    if (
+        len(model_time)
+        and model_time[0] <= last + quarter
+        and ticks <= model_time[len(model_time) - 1] + quarter
+    ):
+        begin, end = last + quarter, ticks - quarter
+        return np.searchsorted(model_time, begin) >= np.searchsorted(model_time, end)
+    return ticks - last < np.uint64(interval) + quarter + quarter
+
+
+@njit(nogil=True, cache=True)
+def close_next(
+    state, time, epoch, belief, block, seen, present, horizon, model_time, interval, begin, end
+):
+    """Close the oldest entry and return its slot, if it is complete and follows the last closed.
+
+    Return -1 if it is not so, or if there is an entry whose time is not believed.
+    """
+    oldest = -1
+    fence()
+    for n in range(begin, end):
+        slot = n % len(state)
+        if state[slot] != _LIVE:
+            continue
+        if belief[slot] != _BELIEVED:
+            return -1
+        if (
+            oldest < 0
+            or epoch[slot] < epoch[oldest]
+            or (epoch[slot] == epoch[oldest] and time[slot] < time[oldest])
+        ):
+            oldest = slot
+    if oldest < 0:
+        return -1
+    for group in range(seen.shape[1]):
+        if not present[block[oldest], group] or seen[oldest, group] != 1:
+            return -1
+    row = epoch[oldest] % len(horizon)
+    if not follows(horizon[row], time[oldest], model_time, interval):
+        return -1
+    state[oldest] = _CLOSED
+    fence()
+    horizon[row] = time[oldest]
+    return oldest
+
+
+@njit(nogil=True, cache=True)
+def oldest_needed(state, tail, limit):
+    """Return the first entry from the tail on that is live, the limit if there is none before."""
+    while tail < limit and state[tail % len(state)] != _LIVE:
+        tail += 1
+    return tail
 
 
 @njit(nogil=True, cache=True)

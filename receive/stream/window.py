@@ -15,7 +15,16 @@ import numpy as np
 from receive.stream.atomics import full_fence
 from receive.stream.dump import BufferPool, Dump
 from receive.stream.state import ENTRIES, EPOCHS, Belief, EntryState, Reason, SharedState
-from receive.stream.survey import complete_mark, count_live, fingerprint, list_live, open_entries
+from receive.stream.survey import (
+    close_next,
+    complete_mark,
+    count_live,
+    fingerprint,
+    follows,
+    list_live,
+    oldest_needed,
+    open_entries,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +40,6 @@ LOOK_EVERY_S = 0.05
 """How often the window is looked at when nothing comes: the grain of everything that waits."""
 HISTORY = 256
 """Closed entries that are kept to tell duplicates from late heaps."""
-
-_LIVE = int(EntryState.LIVE)
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,8 @@ class Window:
         self._scratch = tuple(np.zeros(ENTRIES, np.int64) for _ in range(3))
         # Packets can come before the first step; no time must go then on compiling.
         self.has_news(time.monotonic())
+        self._hand_on_next(1)
+        self._follows(0)
         complete_mark(0)
         self._open()
         self._look(0.0)
@@ -128,8 +137,13 @@ class Window:
             Dumps handed on, in the order of their times.
         """
         self._state.set("now_ms", int(now_s * 1000))
-        self._mark = self._marked()
         self.pool.recycle()
+        handed = self._hand_on_next(limit) if now_s < self._due_s else []
+        if handed:
+            self._regular_progress_s = now_s
+            self._open()
+            return handed
+        self._mark = self._marked()
         live = self._look(now_s)
         if self._judge_unbelieved(live, now_s):
             live = self._look(now_s)
@@ -216,9 +230,11 @@ class Window:
     def _open(self) -> None:
         state = self._state
         head = state.get("head")
-        state.set("tail", self._oldest_needed(head))
+        # What was closed lately stays known, to tell duplicates by.
+        tail = oldest_needed(state.entry_state, state.get("tail"), head - HISTORY)
+        state.set("tail", tail)
         # An entry for every buffer, and no more than the ring holds.
-        until = min(head + state.pool_size.dumps, state.get("tail") + ENTRIES - 1)
+        until = min(head + state.pool_size.dumps, tail + ENTRIES - 1)
         if until > self._opened:
             open_entries(
                 state.entry_state,
@@ -229,16 +245,6 @@ class Window:
                 until,
             )
             self._opened = until
-
-    def _oldest_needed(self, head: int) -> int:
-        """Return the oldest entry that is live, or recent enough to know duplicates by."""
-        state = self._state
-        tail = state.get("tail")
-        while tail < head - HISTORY:
-            if state.entry_state[tail % ENTRIES] == _LIVE:
-                break
-            tail += 1
-        return tail
 
     def _judge_unbelieved(self, live: _Live, now_s: float) -> bool:
         """Believe or discard entries of doubtful time; return whether any entry changed."""
@@ -332,6 +338,30 @@ class Window:
             return False
         return now_s - float(self._first_s[slot]) > self._dump_timeout_s
 
+    def _hand_on_next(self, limit: int) -> list[Dump]:
+        """Hand on what is complete and in order: the usual case, without a look at all the rest."""
+        state = self._state
+        handed: list[Dump] = []
+        while len(handed) < limit:
+            slot = close_next(
+                state.entry_state,
+                state.entry_time,
+                state.entry_epoch,
+                state.entry_belief,
+                state.entry_block,
+                state.seen,
+                state.present,
+                state.horizon,
+                state.model_time,
+                self._interval_ticks,
+                state.get("tail"),
+                state.get("head"),
+            )
+            if slot < 0:
+                break
+            handed.append(self._dump(slot, complete=True))
+        return handed
+
     def _hand_on(self, live: _Live, now_s: float, limit: int) -> list[Dump]:
         state = self._state
         waiting = np.flatnonzero(state.entry_belief[live.slots] == Belief.BELIEVED)
@@ -359,16 +389,9 @@ class Window:
     def _follows(self, slot: int) -> bool:
         """Return whether no integration can lie between a dump and the last one handed on."""
         state = self._state
-        last = int(state.horizon[state.entry_epoch[slot] % EPOCHS])
-        ticks = int(state.entry_time[slot])
-        if not last:
-            return False
-        quarter = self._interval_ticks // 4
-        times = state.model_time
-        if len(times) and times[0] <= last + quarter and ticks <= times[-1] + quarter:
-            between = np.searchsorted(times, [last + quarter, ticks - quarter])
-            return bool(between[0] >= between[1])
-        return ticks - last < self._interval_ticks + 2 * quarter
+        last = state.horizon[state.entry_epoch[slot] % EPOCHS]
+        ticks = state.entry_time[slot]
+        return bool(follows(last, ticks, state.model_time, self._interval_ticks))
 
     def _waited(self, slot: int, now_s: float) -> bool:
         """Return whether nothing can come any more that this dump would have overtaken."""
@@ -402,15 +425,20 @@ class Window:
 
     def _close(self, slot: int, *, complete: bool = False) -> Dump:
         """Close an entry; one that is known to be complete stays so."""
-        state = self._state
-        state.entry_state[slot] = EntryState.CLOSED
+        self._state.entry_state[slot] = EntryState.CLOSED
         full_fence()
+        return self._dump(slot, complete=complete)
+
+    def _dump(self, slot: int, *, complete: bool) -> Dump:
+        state = self._state
         block = int(state.entry_block[slot])
         epoch = int(state.entry_epoch[slot])
         present = self._everything if complete else self._whole(slot)
         begun = self._everything if complete else state.seen[slot] != 0
-        found = (state.scan_id(block, int(g)) for g in np.flatnonzero(present))
-        scan_id = next((s for s in found if s is not None), self._scan_of_epoch.get(epoch))
+        with_id = np.flatnonzero(present & (state.scan_offset[block] >= 0))
+        scan_id = state.scan_id(block, int(with_id[0])) if len(with_id) else None
+        if scan_id is None:
+            scan_id = self._scan_of_epoch.get(epoch)
         ticks = int(state.entry_time[slot])
         return Dump(block, ticks, epoch, present, begun, scan_id, complete or bool(present.all()))
 
