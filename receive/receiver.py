@@ -18,12 +18,14 @@ from receive.outcome import Outcome
 from receive.port_ranges import port_ranges
 from receive.progress import Progress, format_bytes
 from receive.run_files import write_ready
+from receive.stream.consumer_share import ConsumerShare
 from receive.stream.ibverbs import IbverbsPort, open_ibverbs
 from receive.stream.refusals import Refusals, in_words
 from receive.stream.scans import Scans
 from receive.stream.sockets import Endpoint, open_sockets, resolve
 from receive.stream.spead import SpeadStreams
 from receive.stream.state import SharedState
+from receive.stream.touch import Toucher
 from receive.stream.window import ENDED_GRACE_S, Window
 
 if TYPE_CHECKING:
@@ -80,6 +82,8 @@ class Receiver:
         self._max_dumps = config["reception.max_dumps"]
         self._idle_timeout_s = config["reception.idle_timeout"]
         self._state = _shared_state(config, plan)
+        self._share = ConsumerShare(plan.pool)
+        self._toucher = Toucher(self._state)
         self._scans = Scans(self._state, plan.model, plan.telescope)
         self._window: Window
         self._refusals: Refusals
@@ -137,6 +141,8 @@ class Receiver:
                 max_packet_bytes=self._config.max_packet_size_bytes(),
             )
             self._window = Window(self._state, self._dump_timeout_s, self._streams.packets)
+            self._toucher.start()
+            stack.callback(self._toucher.stop)
             self._streams.start()
             stack.callback(self._streams.stop)
             self._refusals = Refusals(self._state, self._announce(sockets, ready_file))
@@ -168,15 +174,15 @@ class Receiver:
     def _load_consumers(self) -> None:
         find_all(self._config)
         names = self._config["reception.consumer"]
-        # What is not needed to receive into may wait for consumers: all may hold the same dumps.
-        spare = max(1, self._plan.pool.dumps - self._plan.pool.window - 1)
         closing = False
         for name in names:
             made = load(name, self._config, self._plan.model)
             if isinstance(made, ClosesSets):
                 closing = True
                 made.on_closed = self._closed_sets.add
-            self._consumers.append(ConsumerThread(name, made, spare))
+            self._consumers.append(
+                ConsumerThread(name, made, self._share.look(0, time.monotonic()))
+            )
         if self._config["consumer.command"] and not closing:
             logger.warning(
                 "consumer.command is never run: no set is closed by reception.consumer = %s",
@@ -203,6 +209,7 @@ class Receiver:
                 self._tend(now_s, progress)
                 if not self._window.has_news(now_s):
                     continue
+                self._give_room(now_s)
                 before = self._dumps
                 for dump in self._window.step(now_s, limit=self._room()):
                     if not self._take(dump):
@@ -259,6 +266,14 @@ class Receiver:
             self._moved_s = now_s
             return False
         return True
+
+    def _give_room(self, now_s: float) -> None:
+        """Let consumers hold what is not needed to receive into: all may hold the same dumps."""
+        pool = self._window.pool
+        self._toucher.look(self._plan.pool.dumps - len(pool))
+        share = self._share.look(pool.in_window, now_s)
+        for consumer in self._consumers:
+            consumer.max_dumps = share
 
     def _room(self) -> int:
         if not self._backpressure:

@@ -50,7 +50,7 @@ class ConsumerThread:
     consumer
         The consumer.
     max_dumps
-        How many dumps with data may wait for it or be with it.
+        How many dumps with data may wait for it or be with it; may be changed at any time.
     """
 
     def __init__(self, name: str, consumer: Any, max_dumps: int) -> None:
@@ -61,7 +61,7 @@ class ConsumerThread:
         self.unconsumed = 0
         self.error: VisReceiveError | None = None
         self._consumer = consumer
-        self._max_dumps = max_dumps
+        self.max_dumps = max_dumps
         self._lock = threading.Lock()
         self._waiting = 0
         self._waiting_empty = 0
@@ -81,7 +81,7 @@ class ConsumerThread:
     @property
     def room(self) -> int:
         """How many more dumps it can be given; unlimited once it has failed."""
-        return self._max_dumps if self.error else self._max_dumps - self._waiting
+        return self.max_dumps if self.error else self.max_dumps - self._waiting
 
     def offer(self, payload: Payload, give_back: Callable[[], None]) -> bool:
         """Give it a dump; ``give_back`` is called when it has done with it.
@@ -95,7 +95,7 @@ class ConsumerThread:
             if self.error is not None:
                 self.unconsumed += 1
                 return False
-            if self._waiting >= self._max_dumps:
+            if self._waiting >= self.max_dumps:
                 self.dropped += 1
                 return False
             self._waiting += 1

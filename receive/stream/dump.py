@@ -100,6 +100,11 @@ class BufferPool:
         return len(self._users)
 
     @property
+    def in_window(self) -> int:
+        """How many buffers receiving has in use: those of heaps that may still grow."""
+        return self.state.pool_size.dumps - len(self) - len(self._users) - len(self._returned)
+
+    @property
     def has_returned(self) -> bool:
         """Whether buffers came back that are not free yet."""
         return bool(self._returned)
