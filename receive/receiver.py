@@ -130,6 +130,9 @@ class Receiver:
         with contextlib.ExitStack() as stack:
             sockets = self._bind()
             stack.callback(_close_all, sockets)
+            # Beside the loading of what is still needed.
+            self._toucher.start()
+            stack.callback(self._toucher.stop)
             stack.callback(self._closed_sets.finish, self._stop)
             stack.callback(self._close_consumers)
             self._load_consumers()
@@ -141,8 +144,6 @@ class Receiver:
                 max_packet_bytes=self._config.max_packet_size_bytes(),
             )
             self._window = Window(self._state, self._dump_timeout_s, self._streams.packets)
-            self._toucher.start()
-            stack.callback(self._toucher.stop)
             self._streams.start()
             stack.callback(self._streams.stop)
             self._refusals = Refusals(self._state, self._announce(sockets, ready_file))

@@ -248,6 +248,13 @@ KEYS = (
         "and begin another, `-p2` after `-p1`.",
     ),
     Key(
+        name="consumer.direct_io",
+        kind=Kind.BOOLEAN,
+        default=True,
+        doc="Write large pieces past the kernel's cache where that is fast: on ext4 and xfs, and "
+        "while the disk takes more than 250 MB/s.",
+    ),
+    Key(
         name="consumer.command",
         kind=Kind.COMMAND,
         default=(),

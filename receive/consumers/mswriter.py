@@ -98,6 +98,7 @@ class MeasurementSetConsumer:
             channels=(start, payload.channel_count),
             scan_number=payload.scan_id,
             fd_zero=self._config["reception.fd_zero"],
+            direct=self._config["consumer.direct_io"],
             expected_dumps=self._rotation.expected_dumps(self._part),
         )
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from receive.icd.records import FRACTION_OF_FD, vis_slots
+from receive.measurement_set.direct import ShiftedBuffer
 from receive.measurement_set.kernels import convert_rows, fd_state, finish_rows, pack_flags
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 
 FdZero = Literal["auto", "flag", "ignore"]
 
-MAX_THREADS = 4
-"""More than this and the disk, or the memory's bandwidth, is what is waited for."""
+MIN_THREADS, MAX_THREADS = 2, 4
+"""One computes while another waits for the disk; with more than these the disk, or the memory's
+bandwidth, is what is waited for."""
 
 _FILLED, _UNFILLED = 2, 1
 """Results of `fd_state`: some FD is set; all are 0, but visibilities are there."""
@@ -58,13 +60,20 @@ class RowValues:
 
 @dataclass
 class _Strip:
-    """Buffers for a strip of tiles."""
+    """Buffers for a strip of tiles; `place` makes `data` and `weight` arrays in them."""
 
-    data: NDArray[np.uint64]
-    weight: NDArray[np.float32]
+    data_buffer: ShiftedBuffer
+    weight_buffer: ShiftedBuffer
     packed: NDArray[np.uint8]
     flags: NDArray[np.uint8]
     sums: NDArray[np.float64]
+    data: NDArray[np.uint64] = field(init=False)
+    weight: NDArray[np.float32] = field(init=False)
+
+    def place(self, data_offset: int, weight_offset: int) -> None:
+        """Make ready for a strip that goes to these places of its files."""
+        self.data = self.data_buffer.at(data_offset)
+        self.weight = self.weight_buffer.at(weight_offset)
 
 
 class Channels:
@@ -174,7 +183,8 @@ class SpectraWriter:
             np.zeros((self._baselines, self._pols), np.float32),
             np.zeros(self._baselines, np.bool_),
         )
-        threads = min(MAX_THREADS, len(os.sched_getaffinity(0)), self._data.strips_per_dump)
+        cores = len(os.sched_getaffinity(0))
+        threads = min(max(MIN_THREADS, cores), MAX_THREADS, self._data.strips_per_dump)
         self._strips = [self._new_strip() for _ in range(threads)]
         self._pool = (
             ThreadPoolExecutor(threads - 1, thread_name_prefix="ms-tiles") if threads > 1 else None
@@ -188,8 +198,8 @@ class SpectraWriter:
             # A dump may be a part of a tile, or fill one strip of tiles.
             values = self._data.strip_tiles * int(np.prod(self._data.tile[:-1])) * rows
         return _Strip(
-            data=np.zeros(values, np.uint64),
-            weight=np.zeros(values if self._weight is not None else 0, np.float32),
+            data_buffer=ShiftedBuffer(values, np.uint64),
+            weight_buffer=ShiftedBuffer(values if self._weight is not None else 0, np.float32),
             packed=np.zeros(self._flag.strip_tiles * (self._flag.tile_bytes + 1), np.uint8),
             flags=np.zeros(rows * self._channels * self._pols, np.uint8),
             sums=np.zeros((4, rows)),
@@ -333,14 +343,18 @@ class SpectraWriter:
         def work(thread: int) -> None:
             strip = self._strips[thread]
             for number in range(thread, self._data.strips_per_dump, len(self._strips)):
+                data_offset = _strip_offset(self._data, dump, number)
+                weight_offset = _strip_offset(self._weight, dump, number) if self._weight else 0
+                strip.place(data_offset, weight_offset)
                 copies = fill(strip, number * self._data.strip_rows)
                 if not hollow:
-                    self._put("DATA", self._data, dump, number, strip.data)
+                    self._write("DATA", data_offset, strip.data)
                 if self._weight is not None and not hollow:
-                    self._put("WEIGHT_SPECTRUM", self._weight, dump, number, strip.weight)
+                    self._write("WEIGHT_SPECTRUM", weight_offset, strip.weight)
                 rest[thread] = self._pack(strip, copies, lead, lead_bits)
                 used = -(-(lead_bits + self._strip_flag_bits()) // 8)
-                self._put("FLAG", self._flag, dump, number, strip.packed[:used])
+                flag_offset = _strip_offset(self._flag, dump, number)
+                self._write("FLAG", flag_offset, strip.packed[:used])
 
         futures = (
             [self._pool.submit(work, thread) for thread in range(1, len(self._strips))]
@@ -381,5 +395,7 @@ class SpectraWriter:
             return self._flag.strip_bytes * 8
         return self._flag.tile_bits // self._flag.dumps_per_tile
 
-    def _put(self, name: str, tiling: Tiling, dump: int, strip: int, buffer: NDArray[Any]) -> None:
-        self._write(name, tiling.dump_bit(dump) // 8 + strip * tiling.strip_bytes, buffer)
+
+def _strip_offset(tiling: Tiling, dump: int, strip: int) -> int:
+    """Return the byte of a column's file at which a strip of a dump begins."""
+    return tiling.dump_bit(dump) // 8 + strip * tiling.strip_bytes

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from receive.errors import OutputError
 from receive.measurement_set import lock
+from receive.measurement_set.direct import DirectWrites, write_all
 from receive.measurement_set.headers import MAX_ROWS, TiledHeader
 from receive.measurement_set.write_behind import WriteBehind
 
@@ -53,15 +54,6 @@ def output_error(error: OSError, path: Path) -> OutputError:
     if error.errno in {errno.ENOENT, errno.ENOTDIR}:
         return OutputError(f"the folder of {path} does not exist: make it, or choose another one")
     return OutputError(f"{path} cannot be written ({error.strerror})")
-
-
-def write_all(descriptor: int, buffer: Any, offset: int) -> None:
-    """Write a buffer at an offset, however many system calls it takes."""
-    view = memoryview(buffer).cast("B")
-    while view.nbytes:
-        done = os.pwrite(descriptor, view, offset)
-        view = view[done:]
-        offset += done
 
 
 def folder_bytes(folder: Path) -> int:
@@ -102,13 +94,18 @@ class GrowingFiles:
         Its layout.
     expected_dumps : int or None
         How many integrations there will be, if that is known.
+    direct : bool
+        Whether large pieces may be written past the kernel's cache.
     """
 
-    def __init__(self, folder: Path, layout: SetLayout, expected_dumps: int | None) -> None:
+    def __init__(
+        self, folder: Path, layout: SetLayout, expected_dumps: int | None, *, direct: bool
+    ) -> None:
         self.layout = layout
         self._expected_dumps = expected_dumps
         self._room_dumps = 0
         self._behind = WriteBehind()
+        self._direct = DirectWrites(folder, wanted=direct)
         self._tiled_headers = [
             (column.header_name, TiledHeader(column)) for column in layout.columns
         ]
@@ -124,6 +121,8 @@ class GrowingFiles:
             self._tiles = {
                 column.name: self._open(folder / column.data_name) for column in layout.columns
             }
+            for column in layout.columns:
+                self._direct.add(self._tiles[column.name], folder / column.data_name)
             for name, content in layout.header_files(0).items():
                 write_all(self._headers[name], content, 0)
             self.commit(0)
@@ -139,6 +138,7 @@ class GrowingFiles:
     def close(self) -> None:
         """Close all files, the lock with them."""
         self._behind.close()
+        self._direct.close()
         while self._descriptors:
             os.close(self._descriptors.popitem()[1])
 
@@ -162,7 +162,7 @@ class GrowingFiles:
 
     def write(self, column: str, offset: int, buffer: NDArray[Any]) -> None:
         """Write bytes of a column's tiles."""
-        write_all(self._tiles[column], buffer, offset)
+        self._direct.write(self._tiles[column], buffer, offset)
 
     def commit(self, dumps: int) -> None:
         """Make the rows of so many dumps exist, and then report them closed."""

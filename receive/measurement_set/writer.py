@@ -88,6 +88,7 @@ class SetWriter:
         fd_zero: FdZero = "auto",
         expected_dumps: int | None = None,
         weight_spectrum: bool = True,
+        direct: bool = True,
     ) -> SetWriter:
         """Create a set without rows, complete from the moment it has its name.
 
@@ -115,6 +116,8 @@ class SetWriter:
             larger than that in advance.  More may come.
         weight_spectrum : bool
             Write WEIGHT_SPECTRUM.
+        direct : bool
+            Write large pieces past the kernel's cache, where that is fast.
 
         Raises
         ------
@@ -137,7 +140,7 @@ class SetWriter:
                 weight_spectrum=weight_spectrum,
                 expected_dumps=expected_dumps,
             )
-            files = GrowingFiles(place.temporary, layout, expected_dumps)
+            files = GrowingFiles(place.temporary, layout, expected_dumps, direct=direct)
             place.put_in_place()
         except OSError as error:
             raise output_error(error, path) from error

@@ -32,6 +32,7 @@ MAX_PACKET_BYTES = {"udp": 9200, "tcp": 65536 + 1024}
 POOL_BYTES = 384 << 20
 MIN_DUMPS = 8
 END_S = 60.0
+IDLE_LOOK_S, IDLE_CPU_S = 0.2, 0.02
 
 
 @dataclass
@@ -45,6 +46,13 @@ class Receiver:
 
     def cpu_s(self) -> float:
         return cpu_seconds([self.process.pid])
+
+    def wait_until_idle(self) -> None:
+        """Wait until it has done what it does beforehand: receivers run before correlators."""
+        before = -1.0
+        while (now := self.cpu_s()) - before > IDLE_CPU_S:
+            before = now
+            time.sleep(IDLE_LOOK_S)
 
     def end(self) -> str:
         """Tell a peer to end; return what it printed."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 LOWEST_PART = 0.1
 STEP_DOWN = 0.93
+POOL_BYTES = 1 << 30
+"""For what waits while a set is created."""
 TIMES_REAL = 2.0
 REAL_DUMPS = 20
 
@@ -23,7 +25,8 @@ def is_lossless(
     settings: Settings, shape: Shape, consumer: str, rate: float, seconds: float
 ) -> bool:
     """Receive at a rate; return whether every heap came and every dump was taken."""
-    receiver = emu_recv(settings, shape, "udp", consumer)
+    receiver = emu_recv(settings, shape, "udp", consumer, {"reception.buffer_memory": POOL_BYTES})
+    receiver.wait_until_idle()
     replay = sender(shape, receiver, "udp")
     replay.start()
     taken = measure(receiver, replay, seconds, rate)
