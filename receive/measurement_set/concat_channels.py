@@ -96,6 +96,7 @@ def join_channels(out: Path, pieces: Sequence[Piece], *, gaps: Gaps, overwrite: 
         )
         _write(writer, joined)
         place.put_in_place()
+        place.remove_replaced()
     except OutputError as error:
         # It does not exist under the name that it was being written to.
         raise OutputError(str(error).replace(str(place.temporary), str(out))) from error

@@ -123,6 +123,7 @@ def _make(out: Path, fill: Callable[[Path], None], *, overwrite: bool) -> None:
     try:
         fill(place.temporary)
         place.put_in_place()
+        place.remove_replaced()
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise OutputError(f"{out} cannot be written: {reason}") from error

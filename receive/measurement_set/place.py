@@ -45,6 +45,7 @@ class Place:
         stem = f".{self.path.name}.{os.getpid()}"
         self.temporary = self.path.with_name(f"{stem}.new")
         self._aside = self.path.with_name(f"{stem}.old")
+        self._replaced: Path | None = None
         self._replace = self.path.exists()
         if self._replace:
             refuse_to_replace(self.path, overwrite=overwrite)
@@ -54,14 +55,17 @@ class Place:
             shutil.rmtree(self.temporary)
 
     def put_in_place(self) -> None:
-        """Give the new set its name; what it replaces is removed after that."""
-        if not self._replace:
+        """Give the new set its name; what it replaces remains to be removed."""
+        if self._replace:
+            self._replaced = exchange(self.temporary, self.path, self._aside)
+        else:
             self.temporary.rename(self.path)
-            self.placed = True
-            return
-        old = exchange(self.temporary, self.path, self._aside)
         self.placed = True
-        shutil.rmtree(old, ignore_errors=True)
+
+    def remove_replaced(self) -> None:
+        """Remove what was in the place, if there was a set: of a large one that takes a while."""
+        if self._replaced is not None:
+            shutil.rmtree(self._replaced, ignore_errors=True)
 
     def clean_up(self) -> None:
         """Remove an assembly that did not come to its end."""

@@ -8,6 +8,7 @@ straight into the tiles (`convert`, `tiles`), and the number of rows into the he
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,10 +62,12 @@ class SetWriter:
         files: GrowingFiles,
         model: TelescopeModel,
         fd_zero: FdZero,
+        removal: threading.Thread,
     ) -> None:
         self.path = path
         self.dumps_closed = 0
         self._files = files
+        self._removal = removal
         self._model = model
         self._fd_zero = fd_zero
         self._fd_filled = False
@@ -153,7 +156,10 @@ class SetWriter:
                 if files is not None:
                     files.close()
                 place.clean_up()
-        return cls(place.path, files, model, fd_zero)
+        # Meanwhile integrations come.
+        removal = threading.Thread(target=place.remove_replaced, name="remove-replaced")
+        removal.start()
+        return cls(place.path, files, model, fd_zero, removal)
 
     def __enter__(self) -> SetWriter:
         return self
@@ -272,6 +278,7 @@ class SetWriter:
             return
         self._closed = True
         self._spectra.close()
+        self._removal.join()
         try:
             try:
                 self._files.trim(self.dumps_closed)
