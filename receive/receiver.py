@@ -82,7 +82,7 @@ class Receiver:
         self._max_dumps = config["reception.max_dumps"]
         self._idle_timeout_s = config["reception.idle_timeout"]
         self._state = _shared_state(config, plan)
-        self._share = ConsumerShare(plan.pool)
+        self._share = ConsumerShare(plan.pool, len(config["reception.consumer"]))
         self._toucher = Toucher(self._state)
         self._scans = Scans(self._state, plan.model, plan.telescope)
         self._window: Window
@@ -269,7 +269,7 @@ class Receiver:
         return True
 
     def _give_room(self, now_s: float) -> None:
-        """Let consumers hold what is not needed to receive into: all may hold the same dumps."""
+        """Let consumers hold what is not needed to receive into."""
         pool = self._window.pool
         self._toucher.look(self._plan.pool.dumps - len(pool))
         share = self._share.look(pool.in_window, now_s)

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
 
 MEMORY_S = 10.0
 """What receiving has needed is remembered for about so long."""
-LEAST_PART = 3
-"""One of so many buffers is always left to receive into."""
+PARTS = 2
+"""Of the parts of the pool one for each consumer is left to receive into: others than the slowest
+hold buffers too, only for less long."""
 
 
 class ConsumerShare:
@@ -24,18 +25,21 @@ class ConsumerShare:
     ----------
     size
         Of the pool and the window.
+    consumers
+        How many there are.
     """
 
-    def __init__(self, size: PoolSize) -> None:
+    def __init__(self, size: PoolSize, consumers: int) -> None:
         self._size = size
+        self._least = size.dumps * consumers // (consumers + PARTS)
         self._needed = 0.0
         self._looked_s = 0.0
 
     def look(self, needed: int, now_s: float) -> int:
-        """Return how many dumps consumers may hold, with so many buffers needed just now."""
+        """Return how many dumps a consumer may hold, with so many buffers needed just now."""
         fading = math.exp((self._looked_s - now_s) / MEMORY_S)
         self._needed = max(float(needed), self._needed * fading)
         self._looked_s = now_s
         dumps, window = self._size.dumps, self._size.window
-        own = max(2 * math.ceil(self._needed), dumps // LEAST_PART)
+        own = max(2 * math.ceil(self._needed), self._least)
         return max(1, dumps - min(own, window) - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -98,6 +99,8 @@ def emu_recv(
 ) -> Receiver:
     """Start ``emu-recv`` for a shape."""
     folder = settings.work / "emu-recv"
+    # To remove a large set is not what is measured.
+    shutil.rmtree(folder, ignore_errors=True)
     given = {
         "reception.transport": transport,
         "reception.bind_hostname": "127.0.0.1",

@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
     from tests.commands import RunningReceiver
 
-INTEGRATIONS, CHANNELS, BASELINES, STREAMS = 600, 128, 28, 2
+INTEGRATIONS, CHANNELS, BASELINES, STREAMS = 800, 128, 28, 2
 INTERVAL_S = 0.02
 TOO_MUCH = 10
 SET_BYTES = BASELINES * CHANNELS * 4 * (8 + 4)
 """DATA and WEIGHT_SPECTRUM of an integration."""
 BUFFER_BYTES = STREAMS * (BASELINES * CHANNELS // STREAMS * 34 + 2 * 4096 + 64)
-# Streams may be a second apart on a busy machine; what the window does not need is six.
+# Streams may be a second apart on a busy machine; consumers may hold two thirds, for seven seconds.
 WINDOW = 50
 BUFFERS = WINDOW + 1 + 6
-FAST_AT = 300
+FAST_AT = 200
 SLOW_DISK = "tests.integration.slow_disk.SlowDisk"
 MIB = 1 << 20
 
 
 @pytest.fixture(scope="module")
 def sent(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """28 baselines x 128 channels, 122 kB an integration, 600 of them."""
+    """28 baselines x 128 channels, 122 kB an integration, 800 of them."""
     path = tmp_path_factory.mktemp("sent") / "sent.ms"
     ok(
         "emu-simulate",
