@@ -12,6 +12,13 @@ import pytest
 
 from receive.measurement_set import direct as direct_room
 from receive.measurement_set.direct import BLOCK_BYTES, DirectWrites, ShiftedBuffer, file_system
+from receive.measurement_set.writer import SetWriter
+from tests.unit.measurement_set.writing import (
+    assert_holds,
+    make_model,
+    make_payload,
+    make_template,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,3 +168,23 @@ def test_it_can_be_left_out(tmp_path: Path, pieces: list[tuple[int, int]]) -> No
 def test_where_nobody_says_which_file_system_it_is(tmp_path: Path) -> None:
     assert file_system(tmp_path)
     assert file_system(tmp_path.__class__("/proc/self")) == "proc"
+
+
+@pytest.mark.parametrize(("antennas", "channels"), [(64, 64), (46, 71), (31, 300)])
+def test_large_integrations_are_read_back(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pieces: list[tuple[int, int]],
+    antennas: int,
+    channels: int,
+) -> None:
+    """Tiles of whole blocks and others, in several strips, and what two of them share."""
+    monkeypatch.setattr(direct_room, "FILE_SYSTEMS", frozenset({file_system(tmp_path)}))
+    model = make_model(antennas, channels, dumps=4)
+    template = make_template(tmp_path / "template.ms", model)
+    payloads = [make_payload(model, dump) for dump in range(3)]
+    with SetWriter.create(tmp_path / "out.ms", template, model) as writer:
+        for payload in payloads:
+            writer.write(payload)
+    assert_holds(tmp_path / "out.ms", model, payloads)
+    assert len(pieces) >= len(payloads)
