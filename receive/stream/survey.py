@@ -97,7 +97,7 @@ def follows(last, ticks, model_time, interval):
 
 
 @njit(nogil=True, cache=True)
-def close_next(
+def _close_next(
     state, time, epoch, belief, block, seen, present, horizon, model_time, interval, begin, end
 ):
     """Close the oldest entry and return its slot, if it is complete and follows the last closed.
@@ -130,6 +130,48 @@ def close_next(
     fence()
     horizon[row] = time[oldest]
     return oldest
+
+
+@njit(nogil=True, cache=True)
+def close_complete(
+    state,
+    time,
+    epoch,
+    belief,
+    block,
+    seen,
+    present,
+    horizon,
+    model_time,
+    interval,
+    begin,
+    end,
+    limit,
+    closed,
+):
+    """Close what is complete and in order, a limited number; put its slots into ``closed``.
+
+    Return how many there are.
+    """
+    for count in range(limit):
+        slot = _close_next(
+            state,
+            time,
+            epoch,
+            belief,
+            block,
+            seen,
+            present,
+            horizon,
+            model_time,
+            interval,
+            begin,
+            end,
+        )
+        if slot < 0:
+            return count
+        closed[count] = slot
+    return limit
 
 
 @njit(nogil=True, cache=True)

@@ -16,7 +16,7 @@ from receive.stream.atomics import full_fence
 from receive.stream.dump import BufferPool, Dump
 from receive.stream.state import ENTRIES, EPOCHS, Belief, EntryState, Reason, SharedState
 from receive.stream.survey import (
-    close_next,
+    close_complete,
     complete_mark,
     count_live,
     fingerprint,
@@ -88,6 +88,7 @@ class Window:
         self._mark = -1
         self._due_s = 0.0
         self._scratch = tuple(np.zeros(ENTRIES, np.int64) for _ in range(3))
+        self._closed = np.zeros(ENTRIES, np.int64)
         # Packets can come before the first step; no time must go then on compiling.
         self.has_news(time.monotonic())
         self._hand_on_next(1)
@@ -341,26 +342,23 @@ class Window:
     def _hand_on_next(self, limit: int) -> list[Dump]:
         """Hand on what is complete and in order: the usual case, without a look at all the rest."""
         state = self._state
-        handed: list[Dump] = []
-        while len(handed) < limit:
-            slot = close_next(
-                state.entry_state,
-                state.entry_time,
-                state.entry_epoch,
-                state.entry_belief,
-                state.entry_block,
-                state.seen,
-                state.present,
-                state.horizon,
-                state.model_time,
-                self._interval_ticks,
-                state.get("tail"),
-                state.get("head"),
-            )
-            if slot < 0:
-                break
-            handed.append(self._dump(slot, complete=True))
-        return handed
+        count = close_complete(
+            state.entry_state,
+            state.entry_time,
+            state.entry_epoch,
+            state.entry_belief,
+            state.entry_block,
+            state.seen,
+            state.present,
+            state.horizon,
+            state.model_time,
+            self._interval_ticks,
+            state.get("tail"),
+            state.get("head"),
+            min(limit, len(self._closed)),
+            self._closed,
+        )
+        return [self._dump(slot, complete=True) for slot in self._closed[:count].tolist()]
 
     def _hand_on(self, live: _Live, now_s: float, limit: int) -> list[Dump]:
         state = self._state
