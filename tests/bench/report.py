@@ -32,16 +32,17 @@ them away; each of its streams has a network thread and a pool of its own, as ou
 copy to memory* is a chunk stream whose compiled placement function refuses every heap, so that
 nothing is copied out of spead2's packet buffer: what the network alone takes.
 
-The rates without a loss are looked for with a pool of 1 GiB, and sent to receivers that have come to
-rest, as correlators find them: what they do beforehand is done. Each set is a new one. A rate counts
-if not one heap is lost and the consumer had room for every integration, the first included, for which
-the set has to be created.
+The rates without a loss are looked for with a pool of 1 GiB, and sent to receivers that have come
+to rest, as correlators find them: what they do beforehand is done. Each set is a new one. A rate
+counts if not one heap is lost and the consumer had room for every integration, the first included,
+for which the set has to be created.
 
 `make bench` runs all, `make bench ONLY=null` a row, `python -m tests.bench --help` tells the rest:
 `--streams N`, and `replay --target HOST` sends prepared packets to receivers on other machines.
 `make soak` watches the memory for ten minutes. The writer's row means most where more is written
-than the kernel lets lie in memory, for what does not go past its cache; `make bench BENCH_OPTIONS=--dirty-limit=536870912`, as root,
-lowers that limit while the row runs. [](explanation/performance.md) says where the time goes.
+than the kernel lets lie in memory, for what does not go past its cache;
+`make bench BENCH_OPTIONS=--dirty-limit=536870912`, as root, lowers that limit while the row runs.
+[](explanation/performance.md) says where the time goes.
 """
 
 
