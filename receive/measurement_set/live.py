@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from receive.errors import OutputError
 from receive.measurement_set import lock
-from receive.measurement_set.direct import DirectWrites, write_all
+from receive.measurement_set.direct import LEAST_BYTES, DirectWrites, write_all
 from receive.measurement_set.headers import MAX_ROWS, TiledHeader
 from receive.measurement_set.write_behind import WriteBehind
 
@@ -122,7 +122,8 @@ class GrowingFiles:
                 column.name: self._open(folder / column.data_name) for column in layout.columns
             }
             for column in layout.columns:
-                self._direct.add(self._tiles[column.name], folder / column.data_name)
+                if column.tiling.strip_bytes >= LEAST_BYTES:
+                    self._direct.add(self._tiles[column.name], folder / column.data_name)
             for name, content in layout.header_files(0).items():
                 write_all(self._headers[name], content, 0)
             self.commit(0)
