@@ -29,7 +29,8 @@ SLOW_BYTES_PER_S = 250e6
 TRIAL_BYTES = 128 << 20
 """The speed is judged after each so many bytes."""
 FILE_SYSTEMS = frozenset({"ext4", "xfs"})
-"""On which direct writes into holes were tried; over a network each would wait for the server."""
+"""Of local disks, made for direct writes into holes; ext4 was tried.  Over a network each write
+would wait for the server."""
 
 
 class ShiftedBuffer:

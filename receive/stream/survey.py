@@ -60,14 +60,8 @@ def fingerprint(state, block, seen, present, start_present, ended, epoch, begin,
     fence()
     for n in range(begin, end):
         slot = n % len(state)
-        if state[slot] == _LIVE:
-            complete = True
-            for group in range(seen.shape[1]):
-                if not present[block[slot], group] or seen[slot, group] != 1:
-                    complete = False
-                    break
-            if complete:
-                mark += complete_mark(n)
+        if state[slot] == _LIVE and _is_complete(present[block[slot]], seen[slot]):
+            mark += complete_mark(n)
     streams = np.uint64(0)
     for row in range(start_present.shape[0]):
         for group in range(start_present.shape[1]):
@@ -97,13 +91,8 @@ def follows(last, ticks, model_time, interval):
 
 
 @njit(nogil=True, cache=True)
-def _close_next(
-    state, time, epoch, belief, block, seen, present, horizon, model_time, interval, begin, end
-):
-    """Close the oldest entry and return its slot, if it is complete and follows the last closed.
-
-    Return -1 if it is not so, or if there is an entry whose time is not believed.
-    """
+def _oldest_live(state, time, epoch, belief, begin, end):
+    """Return the slot of the oldest entry; -1 if there is none, or one that is not believed."""
     oldest = -1
     fence()
     for n in range(begin, end):
@@ -118,18 +107,16 @@ def _close_next(
             or (epoch[slot] == epoch[oldest] and time[slot] < time[oldest])
         ):
             oldest = slot
-    if oldest < 0:
-        return -1
-    for group in range(seen.shape[1]):
-        if not present[block[oldest], group] or seen[oldest, group] != 1:
-            return -1
-    row = epoch[oldest] % len(horizon)
-    if not follows(horizon[row], time[oldest], model_time, interval):
-        return -1
-    state[oldest] = _CLOSED
-    fence()
-    horizon[row] = time[oldest]
     return oldest
+
+
+@njit(nogil=True, cache=True)
+def _is_complete(present, seen):
+    """Return whether each heap of a dump is whole, from the sender that began it."""
+    for group in range(len(seen)):  # noqa: SIM110 -- numba has no all() of a generator
+        if not present[group] or seen[group] != 1:
+            return False
+    return True
 
 
 @njit(nogil=True, cache=True)
@@ -154,22 +141,15 @@ def close_complete(
     Return how many there are.
     """
     for count in range(limit):
-        slot = _close_next(
-            state,
-            time,
-            epoch,
-            belief,
-            block,
-            seen,
-            present,
-            horizon,
-            model_time,
-            interval,
-            begin,
-            end,
-        )
-        if slot < 0:
+        slot = _oldest_live(state, time, epoch, belief, begin, end)
+        if slot < 0 or not _is_complete(present[block[slot]], seen[slot]):
             return count
+        row = epoch[slot] % len(horizon)
+        if not follows(horizon[row], time[slot], model_time, interval):
+            return count
+        state[slot] = _CLOSED
+        fence()
+        horizon[row] = time[slot]
         closed[count] = slot
     return limit
 
