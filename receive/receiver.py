@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import time
 from typing import TYPE_CHECKING
 
@@ -107,12 +106,12 @@ class Receiver:
         self._noted_s = 0.0
         self._noted_bytes = 0
 
-    def run(self, ready_file: Path | None = None) -> Outcome:
+    def run(self, ready_files: Sequence[Path] = ()) -> Outcome:
         """Receive until the end of the observation, or until told to stop.
 
         Parameters
         ----------
-        ready_file
+        ready_files
             Written, with the ports as JSON, when packets can come.
 
         Returns
@@ -125,7 +124,7 @@ class Receiver:
         VisReceiveError
             If it cannot begin, or nothing came before `reception.idle_timeout`.
         """
-        if ready_file is not None:
+        for ready_file in ready_files:
             ready_file.unlink(missing_ok=True)
         with contextlib.ExitStack() as stack:
             sockets = self._bind()
@@ -146,7 +145,7 @@ class Receiver:
             self._window = Window(self._state, self._dump_timeout_s, self._streams.packets)
             self._streams.start()
             stack.callback(self._streams.stop)
-            self._refusals = Refusals(self._state, self._announce(sockets, ready_file))
+            self._refusals = Refusals(self._state, self._announce(sockets, ready_files))
             self._collect()
             self._scans.update()
             self._streams.stop()
@@ -191,15 +190,15 @@ class Receiver:
             )
 
     def _announce(
-        self, sockets: Sequence[socket.socket | IbverbsPort], ready_file: Path | None
+        self, sockets: Sequence[socket.socket | IbverbsPort], ready_files: Sequence[Path]
     ) -> list[int]:
         ports = [opened.getsockname()[1] for opened in sockets]
         host = sockets[0].getsockname()[0]
         logger.info(
             "Ready: %s %s, ports %s", self._config["reception.transport"], host, port_ranges(ports)
         )
-        if ready_file is not None:
-            write_ready(ready_file, {"pid": os.getpid(), "host": host, "ports": ports})
+        for ready_file in ready_files:
+            write_ready(ready_file, self._plan.address(self._config, host, ports))
         return ports
 
     def _collect(self) -> None:
