@@ -71,11 +71,22 @@ docs: $(VENV)/.installed-dev ## build the documentation into docs/_build/html
 .PHONY: lock
 lock: $(BIN)/python ## resolve the requirement lists anew (the only target that needs uv)
 	@$(BIN)/python -m pip install --quiet uv
-	@for set in demo dev; do \
-	  case $$set in demo) extra="--extra plot --group build" ;; dev) extra="--extra plot --group build --group test --group lint --group docs" ;; esac; \
+	@for set in demo dev runtime push images; do \
+	  from=pyproject.toml; \
+	  case $$set in \
+	    demo) extra="--extra plot --group build" ;; \
+	    dev) extra="--extra plot --group build --group test --group lint --group docs" ;; \
+	    runtime) extra="--constraints requirements/demo.txt" ;; \
+	    push|images) from=; extra="--group $$set --constraints requirements/demo.txt" ;; \
+	  esac; \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-	    --custom-compile-command "make lock" pyproject.toml $$extra -o requirements/$$set.txt || exit 1; \
+	    --custom-compile-command "make lock" $$from $$extra -o requirements/$$set.txt || exit 1; \
 	done
+
+# BASE=NAME: another base image than the public one; IMAGES_OPTIONS: see python -m images --help.
+.PHONY: images
+images: | python ## build the container images with docker, podman or buildah (BASE=NAME, ARCHIVE=DIR)
+	@$(PYTHON) -m images $(if $(BASE),--base $(BASE)) $(if $(ARCHIVE),--archive $(ARCHIVE)) $(IMAGES_OPTIONS)
 
 .PHONY: clean
 clean: ## remove what was made, .venv too
