@@ -88,8 +88,9 @@ def common_parser(prog: str, description: str, epilog: str = EXIT_CODES) -> argp
         "-c",
         "--config",
         type=Path,
+        action="append",
         metavar="FILE",
-        help="configuration: INI, JSON or YAML",
+        help="configuration: INI, JSON or YAML; any number of times, later files win",
     )
     parser.add_argument(
         "-o",
@@ -97,7 +98,7 @@ def common_parser(prog: str, description: str, epilog: str = EXIT_CODES) -> argp
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="one configuration key, such as reception.transport=tcp; wins over the file; "
+        help="one configuration key, such as reception.transport=tcp; wins over the files; "
         "any number of times",
     )
     return parser

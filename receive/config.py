@@ -88,13 +88,18 @@ class Config(Mapping[str, Any]):
     # --- making one -----------------------------------------------------------------------------
 
     @classmethod
-    def load(cls, file: Path | str | None = None, options: Sequence[str] = ()) -> Self:
-        """Return the configuration of a file and of command-line options, which win.
+    def load(
+        cls,
+        files: Path | str | Sequence[Path | str] | None = None,
+        options: Sequence[str] = (),
+    ) -> Self:
+        """Return the configuration of files and of command-line options, which win.
 
         Parameters
         ----------
-        file
-            INI, JSON or YAML, told apart by extension, else by content; None for none.
+        files
+            INI, JSON or YAML, told apart by extension, else by content; of several for one key
+            the last one wins.  None for none.
         options
             Texts ``category.name=value``; of several for one key the last one wins.
 
@@ -103,7 +108,13 @@ class Config(Mapping[str, Any]):
         ConfigError
             Something in them is unknown, wrong, malformed or cannot go together.
         """
-        given = {} if file is None else collect(leaves_of_file(Path(file)))
+        if files is None:
+            files = ()
+        elif isinstance(files, (str, Path)):
+            files = (files,)
+        given: dict[str, Given] = {}
+        for file in files:
+            given |= collect(leaves_of_file(Path(file)))
         for option in options:
             given |= collect([leaf_of_option(option)])
         return cls(given)

@@ -26,8 +26,8 @@ _HEAD = """\
 
 One flat name space of dotted keys, `category.name`, configures every command. A configuration is
 an INI file, JSON or YAML, given with `-c FILE`; single keys are given with
-`-o category.name=value`, any number of times; of several for one key the
-last one wins. Options win over the file, the file over the defaults.
+`-o category.name=value`. Both are taken any number of times; of several for one key the
+last one wins. Options win over the files, the files over the defaults.
 
 These say the same:
 
@@ -63,6 +63,7 @@ emu-recv -o reception.transport=tcp -o reception.buffer_memory=2GiB
 
 *Not yet* marks what is accepted, so that one file serves every part of the system and later
 versions, but is not available in this version: a command that would have to act on it refuses it.
+*Used by the charts* marks what decides how a release is deployed; the commands take no notice.
 
 [configuration.schema.json](configuration.schema.json) is the JSON schema of the nested form.
 """
@@ -152,6 +153,8 @@ def _meaning(key: Key) -> str:
         parts.append("Old value: " + ", ".join(f"`{value}`" for value in key.old_values) + ".")
     if key.planned:
         parts.append("*Not yet.*")
+    if key.in_charts:
+        parts.append("*Used by the charts.*")
     return " ".join(parts)
 
 

@@ -42,6 +42,8 @@ def key_schema(key: Key) -> dict[str, Any]:
         description += f" Unit: {key.unit}."
     if key.planned:
         description += " Not available in this version."
+    if key.in_charts:
+        description += " Used by the charts."
     schema: dict[str, Any] = {"description": description}
     if key.default is not None:
         default = key.default

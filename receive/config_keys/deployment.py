@@ -10,7 +10,7 @@ KEYS = (
         name="model.pull",
         kind=Kind.BOOLEAN,
         default=True,
-        planned=True,
+        in_charts=True,
         doc="Fetch the telescope model.",
     ),
     Key(
@@ -19,9 +19,8 @@ KEYS = (
         default=None,
         nullable=True,
         default_doc="a small sample observation in the image",
-        planned=True,
         secret="userinfo",  # noqa: S106 (what is masked, not a password)
-        doc="`http(s)`, `file`, or a path in the image; `.tar.gz`, `.tar.xz`, `.zip`.",
+        doc="Its archive: `http(s)`, `file`, or a path in the image; `.tar.gz`, `.tar.xz`, `.zip`.",
     ),
     Key(
         name="model.sha256",
@@ -29,7 +28,6 @@ KEYS = (
         default=None,
         nullable=True,
         default_doc="none",
-        planned=True,
         check=parse_sha256,
         doc="Checksum of the archive, checked when given.",
     ),
@@ -37,28 +35,26 @@ KEYS = (
         name="model.name",
         kind=Kind.TEXT,
         default="sim-vis.ms",
-        planned=True,
         doc="The Measurement Set's name in the archive.",
     ),
     Key(
         name="transmit.model",
         kind=Kind.BOOLEAN,
         default=True,
-        planned=True,
+        in_charts=True,
         doc="Start a sender in the pod.",
     ),
     Key(
         name="results.push",
         kind=Kind.BOOLEAN,
         default=False,
-        planned=True,
+        in_charts=True,
         doc="Run the push container.",
     ),
     Key(
         name="results.push_partial",
         kind=Kind.BOOLEAN,
         default=False,
-        planned=True,
         doc="Push also what a stopped or crashed receiver left.",
     ),
     Key(
@@ -67,7 +63,6 @@ KEYS = (
         default=300.0,
         unit="s",
         minimum=0,
-        planned=True,
         doc="Push gives up when the receiver has not started by then.",
     ),
     Key(
@@ -75,7 +70,6 @@ KEYS = (
         kind=Kind.INTEGER,
         default=5,
         minimum=0,
-        planned=True,
         doc="How often a push is tried again, with backoff.",
     ),
     Key(
@@ -84,7 +78,6 @@ KEYS = (
         default=None,
         nullable=True,
         default_doc="none",
-        planned=True,
         secret=True,
         doc="URL of an rclone.conf; such a URL is a credential: it is kept in a Secret and never "
         "logged.",
@@ -95,7 +88,7 @@ KEYS = (
         default=None,
         nullable=True,
         default_doc="none",
-        planned=True,
+        in_charts=True,
         doc="Name of a Secret that holds rclone.conf instead.",
     ),
     Key(
@@ -104,21 +97,19 @@ KEYS = (
         default=None,
         nullable=True,
         default_doc="none",
-        planned=True,
         doc="Destination, `remote:path`.",
     ),
     Key(
         name="rclone.anonymous",
         kind=Kind.BOOLEAN,
         default=False,
-        planned=True,
         doc="The remote needs no credentials.",
     ),
     Key(
         name="proxy.use",
         kind=Kind.BOOLEAN,
         default=False,
-        planned=True,
+        in_charts=True,
         doc="Reach out through a proxy.",
     ),
     Key(
@@ -127,7 +118,7 @@ KEYS = (
         default=None,
         nullable=True,
         default_doc="none",
-        planned=True,
+        in_charts=True,
         secret="userinfo",  # noqa: S106 (what is masked, not a password)
         doc="`host:port` or a URL; with user and password it is a credential.",
     ),
@@ -135,7 +126,7 @@ KEYS = (
         name="proxy.noproxy",
         kind=Kind.LIST,
         default=(),
-        planned=True,
+        in_charts=True,
         doc="Reached without the proxy, besides localhost and the cluster's own names and ranges.",
     ),
     Key(

@@ -73,6 +73,8 @@ class Key:
         Names and values of older versions, which mean this key and the new value.
     planned, planned_values
         The key, or the values of it, that this version accepts but cannot act on.
+    in_charts
+        Whether it is the charts that act on the key, and no command.
     secret
         Whether the value is a credential: ``True``, or ``"userinfo"`` if only a user and
         password in it are.
@@ -94,6 +96,7 @@ class Key:
     old_values: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     planned: bool = False
     planned_values: tuple[str, ...] = ()
+    in_charts: bool = False
     secret: bool | str = False
     check: Callable[[str], object] | None = None
 

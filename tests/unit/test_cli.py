@@ -70,9 +70,23 @@ def test_options_and_file_make_the_configuration(tmp_path):
     assert cli.load_config(parse())["reception.ring_heaps"] == 16
 
 
+def test_of_several_files_the_last_one_wins(tmp_path):
+    first, second = tmp_path / "a.ini", tmp_path / "b.json"
+    first.write_text("[reception]\nring_heaps = 3\nmax_dumps = 4\n")
+    second.write_text('{"reception": {"ring_heaps": 5}}')
+    config = cli.load_config(parse("-c", str(first), "--config", str(second)))
+    assert config["reception.ring_heaps"] == 5
+    assert config["reception.max_dumps"] == 4
+    assert config.place_of("reception.ring_heaps").startswith(str(second))
+    second.write_text('{"reception": {"ring_heap": 5}}')
+    with pytest.raises(errors.ConfigError, match=re.escape(f"{second}:1: unknown key")):
+        cli.load_config(parse("-c", str(first), "-c", str(second)))
+
+
 def test_parsers_share_no_list_of_options():
-    parse("-o", "reader.num_chan=2")
+    parse("-o", "reader.num_chan=2", "-c", "a.ini")
     assert parse().option == []
+    assert parse().config is None
 
 
 def test_verbosity_counts():

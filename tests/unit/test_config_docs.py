@@ -34,7 +34,7 @@ def test_check_tells_what_is_stale_and_writing_mends_it(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("key", KEYS.values(), ids=lambda key: key.name)
-def test_the_page_has_every_key_with_old_names_and_what_is_not_yet(key):
+def test_the_page_has_every_key_with_old_names_and_who_acts_on_it(key):
     [row] = [
         line
         for line in config_docs.reference_page().splitlines()
@@ -43,6 +43,7 @@ def test_the_page_has_every_key_with_old_names_and_what_is_not_yet(key):
     assert row.count("|") == 5
     assert key.doc in row
     assert ("*Not yet.*" in row) == key.planned
+    assert ("*Used by the charts.*" in row) == key.in_charts
     for word in (*key.choices, *key.old_names, *key.old_values):
         assert f"`{word}`" in row
     for value in key.planned_values:

@@ -1,0 +1,1 @@
+"""Brings a telescope model, a Measurement Set in an archive, to where a receiver reads it."""
