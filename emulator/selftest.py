@@ -14,7 +14,7 @@ from receive.errors import VisReceiveError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 PROG = "emu-selftest"
 TRANSPORTS = ("udp", "tcp")
@@ -92,7 +92,7 @@ def _receive(folder: Path, sent: Path, transport: str) -> None:
     _run("ms-diff", "--round-trip", str(sent), str(received))
 
 
-def _options(values: dict[str, object]) -> Iterator[str]:
+def _options(values: Mapping[str, object]) -> Iterator[str]:
     for key, value in values.items():
         yield from ("-o", f"{key}={value}")
 

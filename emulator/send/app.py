@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in plan.describe():
             logger.debug("%s", line)
         wait_for_hosts(plan.endpoints, args.wait_hosts)
-        summary = asyncio.run(_send(config, reader, plan))
+        summary = asyncio.run(_send(config, reader, plan, args.receiver))
     print(f"{PROG}: {summary.line()}", flush=True)
     return _SIGNAL_EXIT + summary.signum if summary.signum else 0
 
@@ -120,10 +120,13 @@ def _interface(config: Config) -> str | None:
     return None if name is None else resolve(name, "reception.interface_address")
 
 
-async def _send(config: Config, reader: SetReader, plan: SendPlan) -> Summary:
+async def _send(
+    config: Config, reader: SetReader, plan: SendPlan, receiver: Path | None
+) -> Summary:
     from emulator.send.addresses import resolve_targets  # noqa: PLC0415
     from emulator.send.ibverbs import IbverbsTransmitter  # noqa: PLC0415
     from emulator.send.packetiser import Packetiser  # noqa: PLC0415
+    from emulator.send.receiver_beside import send_to_one_beside  # noqa: PLC0415
     from emulator.send.sender import Sender, StopRequest  # noqa: PLC0415
     from emulator.send.tcp import TcpTransmitter  # noqa: PLC0415
     from emulator.send.transmitter import LinkSettings, Transmitter  # noqa: PLC0415
@@ -151,11 +154,14 @@ async def _send(config: Config, reader: SetReader, plan: SendPlan) -> Summary:
     transport = transports[config["transmission.transport"]]
     weights = [plan.layout.data_bytes(stream) for stream in range(plan.streams)]
     transmitter = transport(resolve_targets(plan.endpoints), weights, settings)
+    sender = Sender(reader, plan, packetiser)
     with (
         StopRequest() as stop,
         cli.Progress("sending", plan.schedule.dumps, "dumps") as progress,
     ):
-        return await Sender(reader, plan, packetiser).run(transmitter, stop, progress)
+        if receiver is None:
+            return await sender.run(transmitter, stop, progress)
+        return await send_to_one_beside(receiver, sender, transmitter, stop, progress)
 
 
 if __name__ == "__main__":

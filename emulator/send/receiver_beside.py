@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import time
@@ -10,10 +11,14 @@ from typing import TYPE_CHECKING, Any
 from receive.config import Config
 from receive.errors import ConfigError, NetworkError
 from receive.run_folder import STEP_S, RunFolder
-from receive.stop import StopRequest
+from receive.stop import StopRequest as WaitRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from emulator.send.sender import Sender, StopRequest, Summary
+    from emulator.send.transmitter import Transmitter
+    from receive.progress import Progress
 
 OPTION = "--receiver"
 _ITS_OWN = (
@@ -65,8 +70,45 @@ def send_to_receiver_beside(config: Config, folder: Path) -> Config:
     )
 
 
+async def send_to_one_beside(
+    folder: Path,
+    sender: Sender,
+    transmitter: Transmitter,
+    stop: StopRequest,
+    progress: Progress,
+) -> Summary:
+    """Send everything, or until the receiver has ended: what it does not want is no error.
+
+    Parameters
+    ----------
+    folder
+        The receiver's run folder.
+    sender, transmitter, stop, progress
+        As in `Sender.run`.
+    """
+    receiver = RunFolder(folder)
+    watching = asyncio.ensure_future(_stop_with(receiver, stop))
+    try:
+        return await sender.run(transmitter, stop, progress)
+    except NetworkError as error:
+        # How it ended is for its own exit code to say.
+        if receiver.is_held():
+            raise
+        logger.warning("The receiver of %s has ended: %s", folder, error)
+        return sender.summary
+    finally:
+        watching.cancel()
+
+
+async def _stop_with(receiver: RunFolder, stop: StopRequest) -> None:
+    while receiver.is_held():
+        await asyncio.sleep(STEP_S)
+    logger.warning("The receiver of %s has ended: stopping after this dump", receiver.path)
+    stop.ask()
+
+
 def _wait_until_ready(folder: RunFolder, timeout_s: float) -> dict[str, Any]:
-    never = StopRequest()
+    never = WaitRequest()
     logger.info("Waiting for the receiver of %s", folder.path)
     if not folder.wait_for_start(timeout_s, never):
         raise NetworkError(

@@ -267,6 +267,20 @@ def test_children_do_not_hold_the_lock(folder: RunFolder, observation: Path) -> 
     assert str(folder.path) not in seen.read_text()
 
 
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_sender_ends_well_with_a_receiver_that_has_enough(
+    folder: RunFolder, observation: Path, transport: str
+) -> None:
+    receiver = receiving(
+        folder, observation, reception__transport=transport, reception__max_dumps=2
+    )
+    # An hour in all, if it went on.
+    done = send(folder, observation, transmission__time_interval=1, reader__num_repeats=1000)
+    assert done.returncode == 0, done.stderr
+    assert "has ended" in done.stderr
+    assert receiver.wait() == 0, receiver.log
+
+
 def test_a_sender_waits_for_the_names_of_its_hosts(observation: Path) -> None:
     done = run(
         "emu-send",
