@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from receive.config import Config
     from receive.consumers.rotation import Rotation
+    from receive.monitor.status import Status
     from receive.outcome import Outcome
+    from receive.stop import StopRequest
 
 PROG = "emu-recv"
 ACTS_ON = ("reception", "consumer", "payload", "monitor", "vys")
@@ -30,7 +32,8 @@ def _parser() -> argparse.ArgumentParser:
         "Receive the visibilities of an observation from the network and write them down as a "
         "Measurement Set.\n\nThe observation is described by a Measurement Set "
         "(reception.datamodel). All reception.* keys\nand their defaults are in the "
-        "configuration reference.",
+        "configuration reference.\n\nmonitor.port opens a port for probes (/healthz, /readyz), "
+        "Prometheus (/metrics), the\nsummary so far (/summary), and the end (POST /stop).",
     )
     parser.add_argument(
         "--check",
@@ -127,11 +130,13 @@ def _check(config: Config, *, alike: int = 1) -> Rotation | None:
     from receive.consumers.output_checks import check_outputs  # noqa: PLC0415
     from receive.consumers.rotation import Rotation  # noqa: PLC0415
     from receive.measurement_set.reader import open_set  # noqa: PLC0415
+    from receive.monitor.token import read_token  # noqa: PLC0415
     from receive.plan import Plan, required_datamodel  # noqa: PLC0415
     from receive.sizing.check import check_lines  # noqa: PLC0415
 
     plan = Plan.make(config, open_set(required_datamodel(config)).model())
     ClosedSets(config["consumer.command"], config["consumer.command_timeout"])
+    read_token(config)
     consumers = find_all(config)
     rotation = Rotation.make(config, plan.model)
     sys.stdout.write("\n".join(plan.lines(config)) + "\n")
@@ -148,10 +153,7 @@ def _check(config: Config, *, alike: int = 1) -> Rotation | None:
 
 def receive(config: Config, args: argparse.Namespace) -> int:
     """Receive an observation."""
-    from receive.measurement_set.reader import open_set  # noqa: PLC0415 (--help must be fast)
-    from receive.outcome import summary  # noqa: PLC0415
-    from receive.plan import Plan, required_datamodel  # noqa: PLC0415
-    from receive.receiver import Receiver  # noqa: PLC0415
+    from receive.monitor.service import monitor  # noqa: PLC0415 (--help must be fast)
     from receive.stop import StopRequest  # noqa: PLC0415
 
     stop = StopRequest()
@@ -163,8 +165,23 @@ def receive(config: Config, args: argparse.Namespace) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
+    # Before anything that takes long, so that those who watch it see it start.
+    with monitor(config, stop) as status:
+        outcome = _run(config, args, stop, status)
+        # One who asks over the network for the end has caught no signal: it ends by itself.
+        return _exit_code(outcome, caught, fail_on_loss=args.fail_on_loss)
+
+
+def _run(
+    config: Config, args: argparse.Namespace, stop: StopRequest, status: Status | None
+) -> Outcome:
+    from receive.measurement_set.reader import open_set  # noqa: PLC0415 (--help must be fast)
+    from receive.outcome import summary  # noqa: PLC0415
+    from receive.plan import Plan, required_datamodel  # noqa: PLC0415
+    from receive.receiver import Receiver  # noqa: PLC0415
+
     plan = Plan.make(config, open_set(required_datamodel(config)).model())
-    outcome = Receiver(config, plan, stop).run(args.ready_file)
+    outcome = Receiver(config, plan, stop, status).run(args.ready_file)
     report = summary(outcome)
     try:
         if args.parent is None:
@@ -174,7 +191,7 @@ def receive(config: Config, args: argparse.Namespace) -> int:
         # Also when nobody reads the lines.
         if args.summary_file is not None:
             write_summary(args.summary_file, report)
-    return _exit_code(outcome, caught, fail_on_loss=args.fail_on_loss)
+    return outcome
 
 
 def _summary_lines(outcome: Outcome) -> list[str]:
