@@ -6,7 +6,7 @@ import argparse
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from receive import cli
 from receive.errors import ConfigError
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from receive.config import Config
     from receive.consumers.rotation import Rotation
+    from receive.monitor.status import Status
     from receive.outcome import Outcome
+    from receive.stop import StopRequest
 
 PROG = "emu-recv"
 ACTS_ON = ("reception", "consumer", "payload", "monitor", "vys")
@@ -33,7 +35,8 @@ def _parser() -> argparse.ArgumentParser:
         "Receive the visibilities of an observation from the network and write them down as a "
         "Measurement Set.\n\nThe observation is described by a Measurement Set "
         "(reception.datamodel). All reception.* keys\nand their defaults are in the "
-        "configuration reference.",
+        "configuration reference.\n\nmonitor.port opens a port for probes (/healthz, /readyz), "
+        "Prometheus (/metrics), the\nsummary so far (/summary), and the end (POST /stop).",
     )
     parser.add_argument(
         "--check",
@@ -167,11 +170,13 @@ def _check(config: Config, *, alike: int = 1) -> Rotation | None:
     from receive.consumers.output_checks import check_outputs  # noqa: PLC0415
     from receive.consumers.rotation import Rotation  # noqa: PLC0415
     from receive.measurement_set.reader import open_set  # noqa: PLC0415
+    from receive.monitor.token import read_token  # noqa: PLC0415
     from receive.plan import Plan, required_datamodel  # noqa: PLC0415
     from receive.sizing.check import check_lines  # noqa: PLC0415
 
     plan = Plan.make(config, open_set(required_datamodel(config)).model())
     ClosedSets(config["consumer.command"], config["consumer.command_timeout"])
+    read_token(config)
     consumers = find_all(config)
     rotation = Rotation.make(config, plan.model)
     sys.stdout.write("\n".join(plan.lines(config)) + "\n")
@@ -188,7 +193,9 @@ def _check(config: Config, *, alike: int = 1) -> Rotation | None:
 
 def receive(config: Config, args: argparse.Namespace, marked: MarkedRun) -> int:
     """Receive an observation."""
-    from receive.stop import StopRequest  # noqa: PLC0415 (--help must be fast)
+    from receive.monitor.service import monitor  # noqa: PLC0415 (--help must be fast)
+    from receive.outcome import summary  # noqa: PLC0415
+    from receive.stop import StopRequest  # noqa: PLC0415
 
     stop = StopRequest()
     caught: list[int] = []
@@ -200,17 +207,31 @@ def receive(config: Config, args: argparse.Namespace, marked: MarkedRun) -> int:
     # Before what takes long to import: whoever stops a receiver that has just begun is heard.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
-    from receive.measurement_set.reader import open_set  # noqa: PLC0415
-    from receive.outcome import summary  # noqa: PLC0415
+    # Before anything that takes long, so that those who watch it see it start.
+    with monitor(config, stop) as status:
+        ready_files = [file for file in (args.ready_file, marked.ready_file) if file is not None]
+        outcome = _run(config, ready_files, stop, status)
+        # One who asks over the network for the end has caught no signal: it ends by itself.
+        exit_code = _exit_code(outcome, caught, fail_on_loss=args.fail_on_loss)
+        report = summary(outcome)
+        marked.end(exit_code, report)
+        _tell(outcome, report, args)
+        return exit_code
+
+
+def _run(
+    config: Config, ready_files: Sequence[Path], stop: StopRequest, status: Status | None
+) -> Outcome:
+    from receive.measurement_set.reader import open_set  # noqa: PLC0415 (--help must be fast)
     from receive.plan import Plan, required_datamodel  # noqa: PLC0415
     from receive.receiver import Receiver  # noqa: PLC0415
 
     plan = Plan.make(config, open_set(required_datamodel(config)).model())
-    ready_files = [args.ready_file, marked.ready_file]
-    outcome = Receiver(config, plan, stop).run([file for file in ready_files if file is not None])
-    report = summary(outcome)
-    exit_code = _exit_code(outcome, caught, fail_on_loss=args.fail_on_loss)
-    marked.end(exit_code, report)
+    return Receiver(config, plan, stop, status).run(ready_files)
+
+
+def _tell(outcome: Outcome, report: dict[str, Any], args: argparse.Namespace) -> None:
+    """Tell people and programs what was received."""
     try:
         if args.parent is None:
             sys.stdout.write("\n".join(_summary_lines(outcome)) + "\n")
@@ -219,7 +240,6 @@ def receive(config: Config, args: argparse.Namespace, marked: MarkedRun) -> int:
         # Also when nobody reads the lines.
         if args.summary_file is not None:
             write_summary(args.summary_file, report)
-    return exit_code
 
 
 def _summary_lines(outcome: Outcome) -> list[str]:

@@ -103,4 +103,5 @@ def _text_schema(key: Key) -> dict[str, Any]:
     if key.choices:
         return {"enum": [*key.choices, *key.old_values]}
     text: dict[str, Any] = {"type": ["string", "number"]}
-    return text if key.nullable else text | {"minLength": 1}
+    may_be_empty = key.nullable or key.empty is not None
+    return text if may_be_empty else text | {"minLength": 1}
