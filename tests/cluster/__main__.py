@@ -23,8 +23,11 @@ def describe(state: dict[str, object]) -> None:
 
 
 def down() -> None:
-    """End all clusters that nobody's test is using, dead ones too."""
-    for number in registry.written():
+    """End the clusters that were started by hand, and what is left of those that were killed."""
+    for number, entry in registry.written().items():
+        if entry["attached"] and registry.is_alive(number):
+            print(f"cluster {number} is a test run's, and ends with it", file=sys.stderr)
+            continue
         owner.stop(number)
         print(f"cluster {number} is gone", file=sys.stderr)
     registry.sweep()

@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tests.cluster.bed import cgroups, dns, images, network
@@ -62,7 +63,6 @@ class Bed:
         authority = Authority(self.folder / "certificates")
         plane = ControlPlane(self.folder, self._bin, addresses, authority, self._ledger, holder.pid)
         plane.start()
-        plane.start_proxy()
         servers = dns.write_resolv_conf(self.folder)
         nodes = [
             Node(name, self.folder / name, self._bin, addresses, self._ledger) for name in NODES
@@ -73,19 +73,16 @@ class Bed:
         with ThreadPoolExecutor(2) as side_by_side:
             list(side_by_side.map(self._load_images, nodes))
         plane.wait()
+        plane.start_controllers()
+        plane.start_proxy()
         for node in nodes:
             node.start_kubelet(authority, plane.server)
         objects = dns.manifest(addresses.dns, servers)
         apply = ("apply", "--server-side", "--filename=-")
         plane.wait_until("CoreDNS is made", lambda: plane.kubectl(*apply, stdin=objects))
-        ready = "condition=Ready"
         for name in NODES:
-            plane.wait_until(
-                f"{name} is ready",
-                lambda name=name: plane.kubectl(
-                    "wait", f"--for={ready}", f"node/{name}", "--timeout=5s"
-                ),
-            )
+            ready = ("wait", "--for=condition=Ready", f"node/{name}", "--timeout=5s")
+            plane.wait_until(f"{name} is ready", partial(plane.kubectl, *ready))
         plane.wait_until(
             "CoreDNS answers",
             lambda: plane.kubectl(

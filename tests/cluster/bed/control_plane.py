@@ -60,7 +60,7 @@ class ControlPlane:
         )
 
     def start(self) -> None:
-        """Start what the nodes need; it is ready a few seconds later."""
+        """Start the database and the API server, which is ready a few seconds later."""
         data = self.folder / "etcd"
         # A database that is thrown away need not survive the machine.
         self._start(
@@ -73,7 +73,6 @@ class ControlPlane:
             "--log-level=warn",
         )
         self._start_api_server()
-        self._start_controllers()
 
     def _start_api_server(self) -> None:
         addresses = self._addresses
@@ -112,7 +111,8 @@ class ControlPlane:
             "--profiling=false",
         )
 
-    def _start_controllers(self) -> None:
+    def start_controllers(self) -> None:
+        """Start what acts on objects, once the API server has given it its rights."""
         for name, options in {
             "kube-controller-manager": (
                 "--use-service-account-credentials=true",

@@ -13,6 +13,7 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import IO
 
 from tests.cluster.bed import registry
 from tests.cluster.bed.bed import Bed, write_state
@@ -38,7 +39,7 @@ def main() -> int:
     status = 0
     claim = None
     try:
-        claim, folder = registry.claim(options.folder, run_folder)
+        claim, folder = registry.claim(options.folder, run_folder, attached=options.attached)
         state = Bed(folder, options.bin, claim.addresses).start()
         write_state(folder, state)
         print(folder, file=said)
@@ -66,7 +67,7 @@ def main() -> int:
     return status
 
 
-def _tell(said: object, line: str) -> None:
+def _tell(said: IO[str], line: str) -> None:
     print(f"error: {line}", file=sys.stderr)
     if not said.closed:
         print(f"error: {line}", file=said)

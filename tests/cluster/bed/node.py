@@ -213,7 +213,7 @@ class Node:
 
     def wait_for_containerd(self) -> None:
         """Wait until containerd takes images."""
-        ctr = [*enter(self.holder.pid), self._bin / "ctr", "--address", SOCKET, "version"]
+        ctr = [*enter(self.holder.pid), str(self._bin / "ctr"), "--address", SOCKET, "version"]
         deadline_s = time.monotonic() + HOLD_TIMEOUT_S
         while subprocess.run(ctr, capture_output=True, check=False).returncode:
             if time.monotonic() > deadline_s:

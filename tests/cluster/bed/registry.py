@@ -52,7 +52,9 @@ class Claim:
     lock: IO[str]
 
 
-def claim(folder: Path | None, default: Callable[[int], Path]) -> tuple[Claim, Path]:
+def claim(
+    folder: Path | None, default: Callable[[int], Path], *, attached: bool
+) -> tuple[Claim, Path]:
     """Take the first free number, cleaning up after dead beds on the way.
 
     Parameters
@@ -61,6 +63,8 @@ def claim(folder: Path | None, default: Callable[[int], Path]) -> tuple[Claim, P
         Run folder of the new bed.
     default
         Function that gives one by the number, where there is none.
+    attached
+        Whether the bed is a test run's, which ends it.
 
     Raises
     ------
@@ -81,7 +85,9 @@ def claim(folder: Path | None, default: Callable[[int], Path]) -> tuple[Claim, P
                 continue
             _save_host()
             own = folder or default(number)
-            _entry(number).write_text(json.dumps({"folder": str(own), "pid": os.getpid()}))
+            _entry(number).write_text(
+                json.dumps({"folder": str(own), "pid": os.getpid(), "attached": attached})
+            )
             return Claim(addresses, lock), own
     raise BedError("no free addresses for a cluster: end another one (make cluster-down)")
 
