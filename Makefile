@@ -9,7 +9,7 @@ DEMO_DIR ?= demo
 
 .PHONY: help
 help: ## show what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # One stamp for each lock file: a changed lock is installed, an unchanged one costs nothing.
 .PHONY: python
@@ -56,6 +56,14 @@ sizing: $(VENV)/.installed-dev ## measure what receiving costs, for emu-recv --c
 .PHONY: soak
 soak: $(VENV)/.installed-dev ## ten minutes at full rate: does the memory stay flat?
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.bench soak $(BENCH_OPTIONS)
+
+.PHONY: cluster
+cluster: $(VENV)/.installed-dev ## start a Kubernetes of two nodes on this machine (root), and say how to reach it
+	@$(BIN)/python -m tests.cluster up
+
+.PHONY: cluster-down
+cluster-down: $(VENV)/.installed-dev ## end it, and clean up after one that was killed
+	@$(BIN)/python -m tests.cluster down
 
 .PHONY: lint
 lint: $(VENV)/.installed-dev ## ruff and mypy
