@@ -93,8 +93,8 @@ lock: $(BIN)/python ## resolve the requirement lists anew (the only target that 
 
 # BASE=NAME: another base image than the public one; IMAGES_OPTIONS: see python -m images --help.
 .PHONY: images
-images: | python ## build the container images with docker, podman or buildah (BASE=NAME, ARCHIVE=DIR)
-	@$(PYTHON) -m images $(if $(BASE),--base $(BASE)) $(if $(ARCHIVE),--archive $(ARCHIVE)) $(IMAGES_OPTIONS)
+images: | $(BIN)/python ## build the container images with docker, podman or buildah (BASE=NAME, ARCHIVE=DIR)
+	@$(BIN)/python -m images $(if $(BASE),--base $(BASE)) $(if $(ARCHIVE),--archive $(ARCHIVE)) $(IMAGES_OPTIONS)
 
 .PHONY: clean
 clean: ## remove what was made, .venv too

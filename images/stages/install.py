@@ -21,12 +21,16 @@ _TESTS, _KEPT_TESTS = "tests", "astropy"
 _USELESS_SUFFIXES = {".a", ".c", ".h", ".hpp", ".pxd", ".pyi", ".pyx"}
 # Of the packages that we stand on; what they offer to a shell is not ours to offer.
 _KEPT_COMMANDS = {"rclone"}
+_QUIET = ("--quiet", "--disable-pip-version-check", "--no-cache-dir")
+
+_Command = list[str | Path]
 
 
 def main() -> int:
+    """Do what the options say."""
     args = _parser().parse_args()
     if args.project:
-        install_project(args.project, args.lock, args.wheels, args.environment, args.into)
+        install_project(args.project, args.builder, args.environment, args.into)
     else:
         install_locked(args.lock, args.wheels, args.environment)
     return 0
@@ -48,19 +52,16 @@ def install_locked(lock: Path, wheels: Path, environment: Path) -> None:
     finish(environment)
 
 
-def install_project(
-    source: Path, lock: Path, wheels: Path, environment: Path, into: Path
-) -> None:
+def install_project(source: Path, builder: Path, environment: Path, into: Path) -> None:
     """Build our wheel and unpack it into a folder of its own, to be laid over the environment."""
+    python = builder / "bin/python"
     with tempfile.TemporaryDirectory() as work:
-        builder = Path(work, "builder")
-        make_environment(lock, wheels, builder)
         # The builder writes beside the sources, which may be read-only.
         copy = shutil.copytree(source, Path(work, "source"))
-        _run([builder / "bin/python", "-m", "hatchling", "build", "-t", "wheel", "-d", work], copy)
+        _run([python, "-m", "hatchling", "build", "-t", "wheel", "-d", work], copy)
         wheel = next(Path(work).glob("*.whl"))
-        install = ["--no-deps", "--no-index", "--no-compile", "--prefix", into, wheel]
-        _run([*_pip(environment, wheels), "install", "--quiet", *install])
+        pip: _Command = [python, "-m", "pip", "--python", environment / "bin/python", *_QUIET]
+        _run([*pip, "install", "--no-deps", "--no-index", "--no-compile", "--prefix", into, wheel])
     finish(into)
 
 
@@ -68,7 +69,7 @@ def make_environment(lock: Path, wheels: Path, environment: Path) -> None:
     """Make a virtual environment of what the lock file names, from wheels that are there."""
     _run([sys.executable, "-m", "venv", "--without-pip", environment])
     # Each wheel's hash is checked against the lock, wherever it came from.
-    options = ["--quiet", "--no-compile", "--only-binary", ":all:", "--require-hashes", "-r", lock]
+    options: _Command = ["--no-compile", "--only-binary", ":all:", "--require-hashes", "-r", lock]
     if any(wheels.glob("*.whl")):
         options += ["--no-index", "--find-links", wheels]
     _run([*_pip(environment, wheels), "install", *options])
@@ -84,19 +85,19 @@ def finish(folder: Path) -> None:
         os.utime(path, (epoch_s, epoch_s), follow_symlinks=False)
 
 
-def _pip(environment: Path, wheels: Path) -> list[str | Path]:
+def _pip(environment: Path, wheels: Path) -> _Command:
     python = environment / "bin/python"
     for wheel in wheels.glob("pip-*.whl"):
-        return [python, wheel / "pip", "--disable-pip-version-check", "--no-cache-dir"]
+        return [python, wheel / "pip", *_QUIET]
     found = subprocess.run(
         [sys.executable, "-m", "pip", "--version"], capture_output=True, check=False
     )
     if found.returncode:
         sys.exit("the base image has no pip: use one that has, or `make images`, which brings it")
-    return [sys.executable, "-m", "pip", "--python", python, "--no-cache-dir"]
+    return [sys.executable, "-m", "pip", "--python", python, *_QUIET]
 
 
-def _run(command: list[str | Path], folder: Path | None = None) -> None:
+def _run(command: _Command, folder: Path | None = None) -> None:
     done = subprocess.run([os.fspath(part) for part in command], cwd=folder, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(map(str, command))} ended with {done.returncode}")
@@ -104,10 +105,11 @@ def _run(command: list[str | Path], folder: Path | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--lock", type=Path, required=True, help="with --project: of its builder")
-    parser.add_argument("--wheels", type=Path, required=True, help="empty: from the network")
+    parser.add_argument("--lock", type=Path, help="what to install")
+    parser.add_argument("--wheels", type=Path, help="its wheels; an empty folder: from the network")
     parser.add_argument("--environment", type=Path, default=Path("/opt/vis-receive"))
     parser.add_argument("--project", type=Path, help="folder with our pyproject.toml")
+    parser.add_argument("--builder", type=Path, help="environment that has hatchling and pip")
     parser.add_argument("--into", type=Path, help="where to put the project")
     return parser
 

@@ -7,8 +7,11 @@ own, so that it fits whatever machine the image runs on, not only the one that b
 from __future__ import annotations
 
 import gzip
+import hashlib
+import importlib.metadata
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -21,25 +24,38 @@ from receive.compiled_code import levels_of_this_machine
 BIN = Path(sys.executable).parent
 SAMPLE = "sim-vis.ms"
 # 16 channels: four receivers with a stream of four channels each.
-OBSERVATION = (
-    "--array meerkat --num-antennas 6 --integrations 20 --interval 1 --channels 16 --noise 0.5 "
-    "--flag-fraction 0.05 --weights random --seed 20260101"
-).split()
+OBSERVATION = {
+    "--array": "meerkat",
+    "--num-antennas": "6",
+    "--integrations": "20",
+    "--interval": "1",
+    "--channels": "16",
+    "--noise": "0.5",
+    "--flag-fraction": "0.05",
+    "--weights": "random",
+    "--seed": "20260101",
+}
 TIMEOUT_S = 300.0
 
 
 def main() -> int:
-    out = Path(sys.argv[1])
+    """Make the sample, and the compiled code of each level that this machine can run."""
+    out, earlier = Path(sys.argv[1]), Path(sys.argv[2], digest_of_compiled())
     (out / "compiled").mkdir(parents=True)
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
-        subprocess.run(
-            [BIN / "emu-simulate", *OBSERVATION, SAMPLE], cwd=folder, check=True, timeout=TIMEOUT_S
-        )
+        options = [part for option in OBSERVATION.items() for part in option]
+        simulate: list[str | Path] = [BIN / "emu-simulate", *options, SAMPLE]
+        subprocess.run(simulate, cwd=folder, check=True, timeout=TIMEOUT_S)
         pack(folder / SAMPLE, out / "sample.tar.gz")
-        for level in levels_of_this_machine():
+        levels = levels_of_this_machine()
+        for level in levels:
             began_s = time.monotonic()
             cache = out / "compiled" / level
+            if (earlier / level).is_dir():
+                shutil.copytree(earlier / level, cache)
+                if level != levels[0]:  # one observation shows that the image works
+                    continue
             environment = os.environ | {
                 "NUMBA_CACHE_DIR": str(cache),
                 "NUMBA_CPU_NAME": level,
@@ -49,9 +65,37 @@ def main() -> int:
                 observe(folder, transport, environment)
             count = len(list(cache.rglob("*.nbc")))
             print(f"compiled {count} functions for {level} in {time.monotonic() - began_s:.1f} s")
+    keep(out / "compiled", earlier)
     for path in [out, *out.rglob("*")]:
         os.utime(path, (0, 0))
     return 0
+
+
+def digest_of_compiled() -> str:
+    """Return a digest of all that compiled code is made of: the packages that compile, and numba.
+
+    numba itself looks at the function's own file only, not at what is inlined from others.
+    """
+    found = hashlib.sha256(sys.version.encode())
+    for name in ("numba", "llvmlite", "numpy"):
+        found.update(f"{name} {importlib.metadata.version(name)}".encode())
+    packages = Path(next(BIN.parent.glob("lib/python*/site-packages")))
+    modules = [path for ours in ("receive", "emulator") for path in (packages / ours).rglob("*.py")]
+    compiling = {path.parent for path in modules if "njit" in path.read_text()}
+    for path in sorted(path for path in modules if path.parent in compiling):
+        found.update(str(path).encode() + b"\0" + path.read_bytes())
+    return found.hexdigest()
+
+
+def keep(compiled: Path, earlier: Path) -> None:
+    """Keep what was compiled for the next build, and nothing older."""
+    if earlier.is_dir():
+        return
+    for old in earlier.parent.glob("*"):
+        shutil.rmtree(old, ignore_errors=True)
+    work = Path(tempfile.mkdtemp(dir=earlier.parent))
+    shutil.copytree(compiled, work, dirs_exist_ok=True)
+    work.rename(earlier)
 
 
 def observe(folder: Path, transport: str, environment: dict[str, str]) -> None:
@@ -115,7 +159,10 @@ def pack(ms: Path, archive: Path) -> None:
         return info
 
     # gzip writes the time into its header unless it is told one.
-    with gzip.GzipFile(archive, "wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
+    with (
+        gzip.GzipFile(archive, "wb", mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as tar,
+    ):
         tar.add(ms, ms.name, filter=plain)
 
 
