@@ -9,7 +9,9 @@
     ├── NetworkError           5  port in use, address not ours, no route, connection refused
     ├── NothingReceivedError   6  nothing arrived before ``reception.idle_timeout``
     ├── DataLostError          7  data were lost and ``--fail-on-loss`` was given
-    └── ConsumerError          8  a consumer failed; the others went on
+    ├── ConsumerError          8  a consumer failed; the others went on
+    ├── PushError             10  results could not be pushed, or are not there as they are here
+    └── NotStartedError       11  no receiver began before ``results.start_timeout``
 
 The message of each is one line that names what was wrong, where, and what would be right; the
 commands print that line and end with ``exit_code``.  Anything else that escapes is a defect of
@@ -65,3 +67,15 @@ class ConsumerError(VisReceiveError):
     """A consumer failed; the others were served to the end."""
 
     exit_code = 8
+
+
+class PushError(VisReceiveError):
+    """Results that could not be pushed, or are not there as they are here."""
+
+    exit_code = 10
+
+
+class NotStartedError(VisReceiveError):
+    """No receiver began in the time allowed for it."""
+
+    exit_code = 11

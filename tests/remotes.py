@@ -1,0 +1,96 @@
+"""Real remotes for tests: rclone serving a folder over WebDAV and S3, with credentials."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.commands import BIN, TIMEOUT_S
+from tests.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RCLONE = BIN / "rclone"
+USER, PASSWORD = "observer", "quiet-password"
+_STARTED = re.compile(r"on \[http://127\.0\.0\.1:([0-9]+)/\]")
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A remote that is up.
+
+    Attributes
+    ----------
+    root
+        The folder it serves; ``bucket`` in it is one of S3.
+    """
+
+    kind: str
+    port: int
+    root: Path
+
+    def config(self, name: str = "far", password: str = PASSWORD) -> str:
+        """Return what an rclone.conf has for it."""
+        return config(self.kind, self.port, name, password)
+
+
+def config(kind: str, port: int, name: str = "far", password: str = PASSWORD) -> str:
+    """Return what an rclone.conf has for a remote on a port."""
+    url = f"http://127.0.0.1:{port}"
+    if kind == "webdav":
+        done = subprocess.run(
+            [RCLONE, "obscure", password], capture_output=True, text=True, check=True
+        )
+        lines = [
+            f"url = {url}",
+            "vendor = other",
+            f"user = {USER}",
+            f"pass = {done.stdout.strip()}",
+        ]
+    else:
+        lines = [
+            "provider = Rclone",
+            f"endpoint = {url}",
+            f"access_key_id = {USER}",
+            f"secret_access_key = {password}",
+        ]
+    return "\n".join([f"[{name}]", f"type = {kind}", *lines, ""])
+
+
+@contextmanager
+def serving(kind: str, root: Path, port: int = 0) -> Iterator[Remote]:
+    """Serve a folder as long as this lasts; ``webdav`` or ``s3``."""
+    (root / "bucket").mkdir(parents=True, exist_ok=True)
+    log_path = root.with_name(f"{root.name}.log")
+    keys = ["--auth-key", f"{USER},{PASSWORD}"]
+    basic = ["--user", USER, "--pass", PASSWORD]
+    with log_path.open("w") as log:
+        process = subprocess.Popen(
+            [
+                RCLONE,
+                "serve",
+                kind,
+                root,
+                "--config=",
+                f"--addr=127.0.0.1:{port}",
+                *(keys if kind == "s3" else basic),
+            ],
+            stderr=log,
+            stdout=log,
+        )
+    try:
+        wait_until(
+            lambda: _STARTED.search(log_path.read_text()) or process.poll() is not None,
+            f"rclone serves {kind}",
+        )
+        started = _STARTED.search(log_path.read_text())
+        assert started is not None, log_path.read_text()
+        yield Remote(kind, int(started[1]), root)
+    finally:
+        process.terminate()
+        process.wait(TIMEOUT_S)
