@@ -84,9 +84,8 @@ def _section(section: Section) -> str:
             rows += [_key_row(entry, key) for key in entry.shown_keys()]
         else:
             rows.append(_value_row(entry))
-    return "\n".join(
-        [f"### {section.title}", "", "| value | default | |", "|---|---|---|", *rows]
-    ) + ("\n\n")
+    head = [f"### {section.title}", "", "| value | default | |", "|---|---|---|"]
+    return "\n".join([*head, *rows, "", ""])
 
 
 def _value_row(value: Value) -> str:

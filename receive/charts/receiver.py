@@ -204,9 +204,9 @@ _NETWORK = Section(
         Value(
             name="rdma.ipcLock",
             default="none",
-            doc="How memory may be locked: `none` (the node's runtime sets no limit), `root` (uid 0 "
-            "with IPC_LOCK) or `file` (an image whose interpreter has the capability). The latter "
-            "two need level `privileged`.",
+            doc="How memory may be locked: `none` (the node's runtime sets no limit), `root` (uid "
+            "0 with IPC_LOCK) or `file` (an image whose interpreter has the capability). The "
+            "latter two need level `privileged`.",
             schema=text("none", "root", "file"),
         ),
         Value(

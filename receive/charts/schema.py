@@ -45,7 +45,7 @@ def _category(category: Category) -> dict[str, Any]:
     """Return the schema of a category; null, which gives nothing, is accepted everywhere."""
     properties: dict[str, Any] = {}
     schema = object_schema(properties) | _NULLABLE_MAP | {"description": category.doc}
-    for key in category.keys():
+    for key in category.taken_keys():
         last = last_name(key)
         own = key_schema(key) | {"description": category.doc_of(key).replace("`", "")}
         if last in category.defaults:

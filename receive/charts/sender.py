@@ -95,7 +95,8 @@ _RESOURCES = Section(
         Value(
             name="attempts",
             default=0,
-            doc="How often sending begins anew after it failed: to a receiver that is another scan.",
+            doc="How often sending begins anew after it failed; for a receiver, that is another "
+            "scan.",
             schema=count(0),
         ),
         *deadlines(30, "Time to end the streams when the pod is told to stop."),

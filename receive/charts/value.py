@@ -66,7 +66,7 @@ class Category:
     only: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
 
-    def keys(self) -> list[Key]:
+    def taken_keys(self) -> list[Key]:
         """Return the keys that the chart takes, in the order of the reference page."""
         return [
             key
@@ -76,7 +76,7 @@ class Category:
 
     def shown_keys(self) -> list[Key]:
         """Return the keys that values.yaml and the README list."""
-        return [key for key in self.keys() if last_name(key) not in self.hidden]
+        return [key for key in self.taken_keys() if last_name(key) not in self.hidden]
 
     def doc_of(self, key: Key) -> str:
         """Return a key's documentation, with its unit and the reason for the chart's default."""

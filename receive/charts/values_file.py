@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import textwrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from receive.charts.value import Category, Chart, Section, Value, last_name
-from receive.config_keys import Key
+
+if TYPE_CHECKING:
+    from receive.config_keys import Key
 
 _WIDTH = 100
 _HEAD = """\
