@@ -23,7 +23,7 @@ PREPARED = "VIS_RECEIVE_COMPILED"
 
 # Best first; the flags as Linux names them in /proc/cpuinfo, each level has those of the one below
 # (x86-64 psABI, "Micro-Architecture Levels"; lzcnt is called abm there).  There is no -v4: what is
-# compiled moves memory, and measured no faster with vectors of 512 bits.
+# compiled moves memory, and vectors of 512 bits made it no faster (docs/howto/images.md).
 _V2 = frozenset({"cx16", "lahf_lm", "popcnt", "sse4_1", "sse4_2", "ssse3"})
 _V3 = frozenset({"abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "xsave"})
 _LEVELS = {"x86-64-v3": _V2 | _V3, "x86-64-v2": _V2}

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from images.__main__ import image_name
 from tests.cluster.bed import build, owner
 from tests.cluster.bed.errors import BedError
+from tests.cluster.bed.places import cache_folder
 from tests.cluster.cluster import (
     CAPABILITIES,
     Cluster,
@@ -16,12 +21,16 @@ from tests.cluster.cluster import (
     MissingToolError,
     existing,
 )
+from tests.conftest import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
+    from pathlib import Path
 
 # Of a failed test's pods; more would hide the failure.
 LOG_LINES = 80
+IMAGES = ("receive", "push")
+LOADED = "VIS_RECEIVE_IMAGES"
 RESTRICTED = (
     "pod-security.kubernetes.io/enforce=restricted",
     "pod-security.kubernetes.io/warn=restricted",
@@ -37,6 +46,30 @@ def _reporter(config: pytest.Config) -> Callable[[str], None]:
             build.to_stderr(line)
 
     return report
+
+
+def build_images(report: Callable[[str], None]) -> Path:
+    """Build our images, where they are not what they should be; return the folder of archives."""
+    folder = cache_folder() / "archives"
+    folder.mkdir(parents=True, exist_ok=True)
+    building = subprocess.Popen(
+        [sys.executable, "-m", "images", "--archive", folder],
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert building.stdout is not None
+    said = []
+    with building.stdout as lines:
+        for line in lines:
+            said.append(line)
+            if "STEP" not in line:
+                report(f"images: {line.rstrip()}")
+    if building.wait():
+        raise pytest.UsageError(f"the images cannot be built:\n{''.join(said[-20:])}")
+    return folder
 
 
 def _is_local(config: pytest.Config) -> bool:
@@ -61,6 +94,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         build.binaries(_reporter(config))
     except BedError as error:
         raise pytest.UsageError(str(error)) from error
+    if any("images" in getattr(item, "fixturenames", ()) for item in session.items):
+        build_images(_reporter(config))
 
 
 @pytest.fixture(scope="session")
@@ -89,6 +124,20 @@ def _needs(request: pytest.FixtureRequest) -> None:
     for name in wanted:
         if name not in available:
             pytest.skip(f"this cluster {CAPABILITIES[name]} ({name})")
+
+
+@pytest.fixture(scope="session")
+def images(cluster: Cluster, request: pytest.FixtureRequest) -> None:
+    """Let the cluster have our images, where it can be given them from here.
+
+    Elsewhere the charts' own values must name images that it can pull.  Whoever runs tests again
+    and again by hand, on one cluster, says with VIS_RECEIVE_IMAGES=loaded that it has them.
+    """
+    if "local-images" not in cluster.capabilities or os.environ.get(LOADED) == "loaded":
+        return
+    folder = build_images(_reporter(request.config))
+    for name in IMAGES:
+        cluster.load_image(folder / f"{name}.tar", image_name(name))
 
 
 @pytest.fixture

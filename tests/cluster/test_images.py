@@ -1,0 +1,162 @@
+"""The container images: what is in them, what is not, and that they work as in a restricted pod."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from images.__main__ import cache_folder, version
+from images.builders import find_builder
+from images.errors import BuildError
+from tests.cluster.containers import RUNC, UnpackedImage
+from tests.conftest import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# The first build on a machine makes a base, fetches wheels and compiles.
+pytestmark = pytest.mark.timeout(1200)
+
+NAMES = ("receive", "push")
+UNPACKED_LIMIT_BYTES = {"receive": 600_000_000, "push": 270_000_000}
+ARCHIVE_LIMIT_BYTES = {"receive": 230_000_000, "push": 100_000_000}
+ANY_USER = 1_234_567
+
+
+@pytest.fixture(scope="session")
+def image_archives() -> dict[str, Path]:
+    """Return the images' archives, built if something changed."""
+    if RUNC is None or os.geteuid() != 0:
+        pytest.skip("images are unpacked and run by root with runc (apt-get install runc)")
+    try:
+        find_builder()
+    except BuildError as error:
+        pytest.skip(str(error))
+    folder = cache_folder() / "archives"
+    subprocess.run(
+        [sys.executable, "-m", "images", "--archive", folder], cwd=REPOSITORY, check=True
+    )
+    return {name: folder / f"{name}.tar" for name in NAMES}
+
+
+@pytest.fixture(scope="session")
+def images(
+    image_archives: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, UnpackedImage]]:
+    """Return the images, unpacked."""
+    folder = tmp_path_factory.mktemp("images")
+    yield {n: UnpackedImage.of(path, folder / n) for n, path in image_archives.items()}
+    shutil.rmtree(folder)  # pytest would keep three of them
+
+
+@pytest.fixture
+def receive(images: dict[str, UnpackedImage]) -> UnpackedImage:
+    return images["receive"]
+
+
+@pytest.fixture
+def push(images: dict[str, UnpackedImage]) -> UnpackedImage:
+    return images["push"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_image_says_what_it_is(images: dict[str, UnpackedImage], name: str) -> None:
+    config = images[name].config
+    assert config["User"] == "1000:1000"
+    assert config["WorkingDir"] == "/results"
+    labels = config["Labels"]
+    prefix = "org.opencontainers.image"
+    assert labels[f"{prefix}.title"] == f"vis-receive {name}"
+    assert labels[f"{prefix}.version"] == version()
+    assert labels[f"{prefix}.licenses"] == "BSD-3-Clause"
+    assert labels[f"{prefix}.revision"]
+    environment = images[name].environment
+    assert environment["PATH"].startswith("/opt/vis-receive/bin:")
+    assert environment["HOME"] == "/tmp"  # noqa: S108 (the container's)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_that_builds_is_left(images: dict[str, UnpackedImage], name: str) -> None:
+    tools = ["pip*", "gcc*", "cc", "g++*", "ld", "as", "make", "git", "f2py", "hatchling"]
+    commands = [f"{folder}/{tool}" for folder in ("opt/*/bin", "usr/**/bin") for tool in tools]
+    packages = [
+        f"{folder}/python3*/**/{package}"
+        for folder in ("opt/vis-receive/lib", "usr/lib", "usr/local/lib")
+        for package in ("pip", "setuptools", "wheel", "hatchling", "ensurepip")
+    ]
+    assert images[name].files(*commands, *packages, "build", "builder", "source", "wheels") == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_image_stays_small(
+    images: dict[str, UnpackedImage], image_archives: dict[str, Path], name: str
+) -> None:
+    assert images[name].byte_count < UNPACKED_LIMIT_BYTES[name]
+    assert image_archives[name].stat().st_size < ARCHIVE_LIMIT_BYTES[name]
+
+
+def test_every_command_is_there(receive: UnpackedImage) -> None:
+    scripts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["scripts"]
+    for command in scripts:
+        done = receive.run(command, "--version", user=ANY_USER)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split() == [command, version()]
+
+
+SAMPLE_CHECKED = """
+import os, subprocess, sys, tarfile
+with tarfile.open(os.environ["VIS_RECEIVE_SAMPLE"]) as tar:
+    tar.extractall(".")
+sys.exit(subprocess.run(["emu-recv", "--check", "-o", "reception.datamodel=sim-vis.ms",
+                         "-o", "transmission.channels_per_stream=4"]).returncode)
+"""
+
+
+def test_sample_suits_four_receivers(receive: UnpackedImage) -> None:
+    done = receive.run("python", "-c", SAMPLE_CHECKED)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "streams  4 of 4 channels" in done.stdout
+
+
+OBSERVATION = """
+import os, pathlib, sys, tarfile
+sys.path.insert(0, "/build")
+import prepare
+with tarfile.open(os.environ["VIS_RECEIVE_SAMPLE"]) as tar:
+    tar.extractall(".")
+prepare.observe(pathlib.Path.cwd(), sys.argv[1], dict(os.environ))
+"""
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_nothing_is_compiled_anew(receive: UnpackedImage, transport: str) -> None:
+    done = receive.run(
+        *("python", "-c", OBSERVATION, transport),
+        user=ANY_USER,
+        environment={"NUMBA_DEBUG_CACHE": "1"},
+        mounts={REPOSITORY / "images/stages": "/build"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "nothing was lost" in done.stdout
+    assert "data loaded from" in done.stdout
+    assert [line for line in done.stdout.splitlines() if "saved to" in line] == []
+
+
+def test_push_has_rclone(push: UnpackedImage) -> None:
+    done = push.run("rclone", "version", user=ANY_USER)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("rclone v")
+
+
+def test_push_carries_nothing_that_only_receiving_needs(push: UnpackedImage) -> None:
+    packages = "opt/vis-receive/lib/python3*/site-packages"
+    assert push.files(*(f"{packages}/{n}" for n in ("numpy", "numba", "casacore", "spead2"))) == []
+    done = push.run("python", "-c", "import receive.cli, requests, yaml, tqdm")
+    assert done.returncode == 0, done.stderr
