@@ -25,6 +25,7 @@ CAPABILITIES = {
     "two-nodes": "has one node",
     "multicast": "carries no multicast between pods (as far as is known)",
     "local-images": "cannot be given images from this machine",
+    "shared-volumes": "has no volumes that pods of several nodes can write (as far as is known)",
     "host-control": "has its nodes where this machine cannot reach their processes",
     "packet-filter": "has no packet filter that the tests may change",
 }
