@@ -59,7 +59,10 @@ def main() -> int:
     ending = commands.add_parser("down", help=down.__doc__)
     ending.add_argument("--dead", action="store_true", help="only those whose owner was killed")
     commands.add_parser("status", help=status.__doc__)
-    commands.add_parser("build", help="build its binaries and print where they are")
+    building = commands.add_parser("build", help="build its binaries and print where they are")
+    building.add_argument(
+        "--if-usable", action="store_true", help="not where this machine could not carry it"
+    )
     options = parser.parse_args()
     try:
         match options.command:
@@ -69,6 +72,8 @@ def main() -> int:
                 down(dead=options.dead)
             case "status":
                 status()
+            case "build" if options.if_usable and (reason := owner.why_not()):
+                print(f"not built: {reason}")
             case "build":
                 print(build.binaries())
     except BedError as error:

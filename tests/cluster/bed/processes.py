@@ -65,6 +65,7 @@ class Ledger:
         self, name: str, command: Sequence[str | Path], environment: Mapping[str, str] | None = None
     ) -> Started:
         """Start a process."""
+        self.reap()
         with (self._logs / f"{name}.log").open("ab") as log:
             child = subprocess.Popen(
                 [str(word) for word in command],
@@ -86,7 +87,7 @@ class Ledger:
         return self._logs / f"{name}.log"
 
     def reap(self) -> None:
-        """Take note of the children that have ended."""
+        """Take leave of the children that have ended."""
         with self._writing:
             self._children = [child for child in self._children if child.poll() is None]
 
