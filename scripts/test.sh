@@ -23,6 +23,8 @@ tier "ruff" ruff check .
 tier "format" ruff format --check --quiet .
 tier "mypy" mypy
 tier "docs" sphinx-build -q -W -b html docs docs/_build/html
+# Apart from the tests, since a cold build takes longer than a test may.
+tier "cluster's binaries" python -m tests.cluster build --if-usable
 # A thread that hangs keeps pytest from ending, whatever its own time limits.
 tier "pytest" timeout --kill-after=30 3000 pytest "$@"
 

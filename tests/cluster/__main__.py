@@ -22,12 +22,14 @@ def describe(state: dict[str, object]) -> None:
     print(f"export PATH={state['bin']}:$PATH   # kubectl, helm3, helm4, ctr")
 
 
-def down() -> None:
+def down(*, dead: bool) -> None:
     """End the clusters that were started by hand, and what is left of those that were killed."""
     for number, entry in registry.written().items():
-        if entry["attached"] and registry.is_alive(number):
-            print(f"cluster {number} is a test run's, and ends with it", file=sys.stderr)
-            continue
+        if registry.is_alive(number):
+            if entry["attached"]:
+                print(f"cluster {number} is a test run's, and ends with it", file=sys.stderr)
+            if entry["attached"] or dead:
+                continue
         owner.stop(number)
         print(f"cluster {number} is gone", file=sys.stderr)
     registry.sweep()
@@ -54,18 +56,24 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     starting = commands.add_parser("up", help=up.__doc__)
     starting.add_argument("--folder", type=Path, help="where it keeps its files while it runs")
-    commands.add_parser("down", help=down.__doc__)
+    ending = commands.add_parser("down", help=down.__doc__)
+    ending.add_argument("--dead", action="store_true", help="only those whose owner was killed")
     commands.add_parser("status", help=status.__doc__)
-    commands.add_parser("build", help="build its binaries and print where they are")
+    building = commands.add_parser("build", help="build its binaries and print where they are")
+    building.add_argument(
+        "--if-usable", action="store_true", help="not where this machine could not carry it"
+    )
     options = parser.parse_args()
     try:
         match options.command:
             case "up":
                 up(options.folder)
             case "down":
-                down()
+                down(dead=options.dead)
             case "status":
                 status()
+            case "build" if options.if_usable and (reason := owner.why_not()):
+                print(f"not built: {reason}")
             case "build":
                 print(build.binaries())
     except BedError as error:

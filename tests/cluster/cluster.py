@@ -25,6 +25,7 @@ CAPABILITIES = {
     "two-nodes": "has one node",
     "multicast": "carries no multicast between pods (as far as is known)",
     "local-images": "cannot be given images from this machine",
+    "shared-volumes": "has no volumes that pods of several nodes can write (as far as is known)",
     "host-control": "has its nodes where this machine cannot reach their processes",
     "packet-filter": "has no packet filter that the tests may change",
 }
@@ -107,13 +108,13 @@ class Cluster:
     def load_image(self, archive: Path, name: str) -> None:
         """Load an image from an OCI archive into all nodes, where the cluster can take it.
 
-        Elsewhere the image must be in a registry that the cluster knows.
+        Elsewhere it must have been loaded by hand, or be in a registry that the cluster knows.
         """
         context = self.kubectl("config", "current-context").stdout.strip()
         if context.startswith("kind-"):
             kind = [_tool("kind"), "load", "image-archive", str(archive)]
             self._run([*kind, "--name", context.removeprefix("kind-")], None, check=True)
-        elif "local-images" in self.capabilities:
+        elif context == "minikube":
             load = [_tool("minikube"), "--profile", context, "image", "load", str(archive)]
             self._run(load, None, check=True)
 
@@ -230,12 +231,21 @@ def existing(declared: frozenset[str]) -> Cluster:
     cluster = Cluster(kubeconfig, declared)
     context = cluster.kubectl("config", "current-context").stdout.strip()
     seen = set(declared)
-    if len(cluster.nodes) > 1:
+    if len(_open_nodes(cluster)) > 1:
         seen.add("two-nodes")
     if context.startswith("kind-") or context == "minikube":
         seen.add("local-images")
     cluster.capabilities = frozenset(seen)
     return cluster
+
+
+def _open_nodes(cluster: Cluster) -> list[str]:
+    """Return the nodes that take pods; a control plane of its own often takes none."""
+    return [
+        node["metadata"]["name"]
+        for node in cluster.get("nodes")["items"]
+        if all(taint["effect"] != "NoSchedule" for taint in node["spec"].get("taints", []))
+    ]
 
 
 def _tool(name: str) -> str:

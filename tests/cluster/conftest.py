@@ -87,13 +87,17 @@ def _why_left_out(config: pytest.Config) -> str | None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build the cluster before the first test: that takes longer than a test may."""
     config = session.config
-    wanted = any("cluster" in getattr(item, "fixturenames", ()) for item in session.items)
+    wanted = any(
+        "cluster" in getattr(item, "fixturenames", ()) or item.get_closest_marker("needs")
+        for item in session.items
+    )
     if not wanted or config.option.collectonly or not _is_local(config) or _why_left_out(config):
         return
     try:
         build.binaries(_reporter(config))
     except BedError as error:
-        raise pytest.UsageError(str(error)) from error
+        # Those that need the cluster will fail by it, and the others need not.
+        _reporter(config)(str(error))
     if any("images" in getattr(item, "fixturenames", ()) for item in session.items):
         build_images(_reporter(config))
 

@@ -15,7 +15,8 @@ from tests.cluster.bed.certificates import Authority
 from tests.cluster.bed.control_plane import ControlPlane
 from tests.cluster.bed.errors import BedError
 from tests.cluster.bed.node import Node
-from tests.cluster.bed.processes import Ledger
+from tests.cluster.bed.processes import LEDGER, Ledger
+from tests.cluster.bed.volumes import STORAGE_CLASS, Volumes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from tests.cluster.bed.addresses import Addresses
 
 STATE = "state.json"
-# A folder that holds something else is not emptied.
-MARK = "processes.jsonl"
 IMAGES = {"pause": images.PAUSE, "coredns": images.COREDNS, "probe": images.PROBE}
 
 
@@ -77,9 +76,11 @@ class Bed:
         plane.start_proxy()
         for node in nodes:
             node.start_kubelet(authority, plane.server)
-        objects = dns.manifest(addresses.dns, servers)
+        objects = json.dumps(_list([*dns.objects(addresses.dns, servers), STORAGE_CLASS]))
         apply = ("apply", "--server-side", "--filename=-")
-        plane.wait_until("CoreDNS is made", lambda: plane.kubectl(*apply, stdin=objects))
+        plane.wait_until(
+            "CoreDNS and the storage class are made", lambda: plane.kubectl(*apply, stdin=objects)
+        )
         for name in NODES:
             ready = ("wait", "--for=condition=Ready", f"node/{name}", "--timeout=5s")
             plane.wait_until(f"{name} is ready", partial(plane.kubectl, *ready))
@@ -90,6 +91,7 @@ class Bed:
                 *(f"deployment/{dns.NAME}", "--timeout=10s"),
             ),
         )
+        Volumes(self.folder / "volumes", plane).start()
         return {
             "number": addresses.number,
             "folder": str(self.folder),
@@ -130,14 +132,18 @@ class Bed:
             node.import_image(self.folder / "images" / f"{binary}.tar", name)
 
 
+def _list(objects: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "List", "items": objects}
+
+
 def _empty(folder: Path) -> None:
-    """Make the run folder anew."""
+    """Make the run folder anew; one without a ledger is nobody's bed, and is not emptied."""
     if folder.exists() and any(folder.iterdir()):
-        if not (folder / MARK).exists():
+        if not (folder / LEDGER).exists():
             raise BedError(f"{folder} holds something else: choose a new folder for the cluster")
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARK).touch()
+    (folder / LEDGER).touch()
 
 
 def write_state(folder: Path, state: dict[str, Any]) -> None:

@@ -160,6 +160,10 @@ class ControlPlane:
         )
         self._start("kube-proxy", f"--config={config}")
 
+    def is_alive(self) -> bool:
+        """Whether nothing of it has ended."""
+        return all(process.is_alive() for process in self._started)
+
     def wait(self) -> None:
         """Wait until the API server answers.
 
@@ -184,9 +188,13 @@ class ControlPlane:
                 )
             time.sleep(LOOK_EVERY_S)
 
+    def kubectl_command(self, *arguments: str) -> list[str]:
+        """Return the command line of kubectl as the administrator."""
+        return [str(self._bin / "kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments]
+
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl as the administrator; return what it printed, or "" when it failed."""
-        command = [str(self._bin / "kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments]
+        command = self.kubectl_command(*arguments)
         done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
         if done.returncode:
             with (self.folder / "logs" / "kubectl.log").open("a") as log:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +47,8 @@ def write_resolv_conf(folder: Path) -> list[str]:
     return servers
 
 
-def manifest(address: str, servers: list[str]) -> str:
-    """Return all objects of the name server, as a list for `kubectl apply`.
+def objects(address: str, servers: list[str]) -> list[dict[str, Any]]:
+    """Return all objects of the name server.
 
     Parameters
     ----------
@@ -73,7 +72,7 @@ def manifest(address: str, servers: list[str]) -> str:
         },
     ]
     rbac = "rbac.authorization.k8s.io"
-    objects: list[dict[str, Any]] = [
+    return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta},
         {
             "apiVersion": f"{rbac}/v1",
@@ -118,7 +117,6 @@ def manifest(address: str, servers: list[str]) -> str:
             },
         },
     ]
-    return json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
 
 
 def _pod() -> dict[str, Any]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import signal
     from collections.abc import Mapping, Sequence
 
+LEDGER = "processes.jsonl"
+
 
 def start_time(pid: int) -> int | None:
     """Return when a process started, in clock ticks since boot; None when there is none.
@@ -53,7 +55,7 @@ class Ledger:
     """Starts processes, their output into files of their own, and writes down which they are."""
 
     def __init__(self, folder: Path) -> None:
-        self._file = folder / "processes.jsonl"
+        self._file = folder / LEDGER
         self._logs = folder / "logs"
         self._logs.mkdir(exist_ok=True)
         self._children: list[subprocess.Popen[bytes]] = []
@@ -63,6 +65,7 @@ class Ledger:
         self, name: str, command: Sequence[str | Path], environment: Mapping[str, str] | None = None
     ) -> Started:
         """Start a process."""
+        self.reap()
         with (self._logs / f"{name}.log").open("ab") as log:
             child = subprocess.Popen(
                 [str(word) for word in command],
@@ -84,14 +87,14 @@ class Ledger:
         return self._logs / f"{name}.log"
 
     def reap(self) -> None:
-        """Take note of the children that have ended."""
+        """Take leave of the children that have ended."""
         with self._writing:
             self._children = [child for child in self._children if child.poll() is None]
 
 
 def written_down(folder: Path) -> list[Started]:
     """Return the processes of a bed that was started in a folder."""
-    file = folder / "processes.jsonl"
+    file = folder / LEDGER
     if not file.exists():
         return []
     # The last line of an owner that was killed may be half.

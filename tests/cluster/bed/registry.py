@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import signal
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from tests.cluster.bed.addresses import NUMBERS, Addresses
 from tests.cluster.bed.errors import BedError
 from tests.cluster.bed.node import MOUNTED
 from tests.cluster.bed.places import REGISTRY
-from tests.cluster.bed.processes import written_down
+from tests.cluster.bed.processes import LEDGER, written_down
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +37,8 @@ SYSCTLS = (
     "kernel.keys.root_maxkeys",
     "kernel.keys.root_maxbytes",
 )
+# Of a run folder: what tells later why something failed, and that the folder is a bed's.
+KEPT = ("logs", LEDGER)
 
 
 @dataclass
@@ -154,6 +157,12 @@ def _clean_up(number: int) -> None:
     network.disconnect(addresses)
     cgroups.leave(addresses.name)
     cgroups.remove(addresses.name)
+    folder = Path(entry["folder"])
+    # A folder that was refused, since it holds something else, has no ledger.
+    if (folder / LEDGER).exists():
+        for left in folder.iterdir():
+            if left.name not in KEPT:
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
     _entry(number).unlink()
 
 

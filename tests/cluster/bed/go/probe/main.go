@@ -19,7 +19,7 @@ const patience = 60 * time.Second
 
 func main() {
 	if len(os.Args) < 2 {
-		fail("usage: probe sleep|lookup|serve|get|dial|hear|say [ARGUMENT ...]")
+		fail("usage: probe sleep|lookup|serve|get|dial|hear|say|write|read [ARGUMENT ...]")
 	}
 	arguments := os.Args[2:]
 	commands := map[string]struct {
@@ -33,6 +33,8 @@ func main() {
 		"dial":   {1, dial},
 		"hear":   {1, hear},
 		"say":    {2, say},
+		"write":  {2, write},
+		"read":   {1, read},
 	}
 	command, known := commands[os.Args[1]]
 	if !known || len(arguments) < command.count {
@@ -102,6 +104,23 @@ func get(arguments []string) {
 		_, problem = io.Copy(os.Stdout, answer.Body)
 		return problem
 	})
+}
+
+// write PATH TEXT writes a file.
+func write(arguments []string) {
+	if problem := os.WriteFile(arguments[0], []byte(arguments[1]), 0o644); problem != nil {
+		fail(problem.Error())
+	}
+	fmt.Println("written")
+}
+
+// read PATH prints a file.
+func read(arguments []string) {
+	content, problem := os.ReadFile(arguments[0])
+	if problem != nil {
+		fail(problem.Error())
+	}
+	os.Stdout.Write(content)
 }
 
 // dial HOST:PORT tries once to connect, and says what came of it.
