@@ -9,7 +9,7 @@ DEMO_DIR ?= demo
 
 .PHONY: help
 help: ## show what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # One stamp for each lock file: a changed lock is installed, an unchanged one costs nothing.
 .PHONY: python
@@ -57,6 +57,14 @@ sizing: $(VENV)/.installed-dev ## measure what receiving costs, for emu-recv --c
 soak: $(VENV)/.installed-dev ## ten minutes at full rate: does the memory stay flat?
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.bench soak $(BENCH_OPTIONS)
 
+.PHONY: cluster
+cluster: $(VENV)/.installed-dev ## start a Kubernetes of two nodes on this machine (root), and say how to reach it
+	@$(BIN)/python -m tests.cluster up
+
+.PHONY: cluster-down
+cluster-down: $(VENV)/.installed-dev ## end it, and clean up after one that was killed
+	@$(BIN)/python -m tests.cluster down
+
 .PHONY: lint
 lint: $(VENV)/.installed-dev ## ruff and mypy
 	@$(BIN)/ruff check .
@@ -71,11 +79,22 @@ docs: $(VENV)/.installed-dev ## build the documentation into docs/_build/html
 .PHONY: lock
 lock: $(BIN)/python ## resolve the requirement lists anew (the only target that needs uv)
 	@$(BIN)/python -m pip install --quiet uv
-	@for set in demo dev; do \
-	  case $$set in demo) extra="--extra plot --group build" ;; dev) extra="--extra plot --group build --group test --group lint --group docs" ;; esac; \
+	@for set in demo dev runtime push images; do \
+	  from=pyproject.toml; \
+	  case $$set in \
+	    demo) extra="--extra plot --group build" ;; \
+	    dev) extra="--extra plot --group build --group test --group lint --group docs" ;; \
+	    runtime) extra="--constraints requirements/demo.txt" ;; \
+	    push|images) from=; extra="--group $$set --constraints requirements/demo.txt" ;; \
+	  esac; \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-	    --custom-compile-command "make lock" pyproject.toml $$extra -o requirements/$$set.txt || exit 1; \
+	    --custom-compile-command "make lock" $$from $$extra -o requirements/$$set.txt || exit 1; \
 	done
+
+# BASE=NAME: another base image than the public one; IMAGES_OPTIONS: see python -m images --help.
+.PHONY: images
+images: | $(BIN)/python ## build the container images with docker, podman or buildah (BASE=NAME, ARCHIVE=DIR)
+	@$(BIN)/python -m images $(if $(BASE),--base $(BASE)) $(if $(ARCHIVE),--archive $(ARCHIVE)) $(IMAGES_OPTIONS)
 
 .PHONY: clean
 clean: ## remove what was made, .venv too

@@ -6,10 +6,13 @@ import argparse
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from receive import cli
+from receive.errors import ConfigError
+from receive.marked_run import MarkedRun
 from receive.run_files import check_run_files, write_summary
+from receive.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +20,9 @@ if TYPE_CHECKING:
 
     from receive.config import Config
     from receive.consumers.rotation import Rotation
+    from receive.monitor.status import Status
     from receive.outcome import Outcome
+    from receive.stop import StopRequest
 
 PROG = "emu-recv"
 ACTS_ON = ("reception", "consumer", "payload", "monitor", "vys")
@@ -30,7 +35,8 @@ def _parser() -> argparse.ArgumentParser:
         "Receive the visibilities of an observation from the network and write them down as a "
         "Measurement Set.\n\nThe observation is described by a Measurement Set "
         "(reception.datamodel). All reception.* keys\nand their defaults are in the "
-        "configuration reference.",
+        "configuration reference.\n\nmonitor.port opens a port for probes (/healthz, /readyz), "
+        "Prometheus (/metrics), the\nsummary so far (/summary), and the end (POST /stop).",
     )
     parser.add_argument(
         "--check",
@@ -62,6 +68,18 @@ def _parser() -> argparse.ArgumentParser:
         "watches and ends with; each writes its own sets, FILE-r0.ms and so on, and ms-concat "
         "makes one of them",
     )
+    parser.add_argument(
+        "--run-folder",
+        type=Path,
+        metavar="DIR",
+        help="hold DIR/lock while running, and leave DIR/ready.json and at the end "
+        "DIR/result.json, for emu-send --receiver and emu-push beside it",
+    )
+    parser.add_argument(
+        "--next-attempt",
+        action="store_true",
+        help="if an earlier run left its output, write beside it: FILE-a1.ms, FILE-a2.ms and so on",
+    )
     parser.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     return parser
 
@@ -81,14 +99,39 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         end_with(args.parent)
     cli.setup_logging(args.verbose)
-    config = cli.load_config(args)
-    config.require_available(ACTS_ON)
-    check_run_files(args.ready_file, args.summary_file, may_write=not args.check)
-    if args.processes == 1:
-        return check(config) if args.check else receive(config, args)
-    from receive.processes.shares import same_command, shares  # noqa: PLC0415
+    folder = None if args.check or args.run_folder is None else RunFolder(args.run_folder)
+    with MarkedRun(folder) as marked:
+        config = cli.load_config(args)
+        config.require_available(ACTS_ON)
+        check_run_files(args.ready_file, args.summary_file, may_write=not args.check)
+        if args.processes > 1:
+            return receive_in_shares(config, args, argv)
+        if args.check:
+            return check(config)
+        if args.next_attempt:
+            from receive.attempts import attempt_path, next_attempt  # noqa: PLC0415
+
+            base = Path(config["reception.outputfilename"])
+            config, attempt = next_attempt(config)
+            if args.summary_file is not None:
+                args.summary_file = attempt_path(args.summary_file, attempt)
+            marked.begin(config, base, attempt)
+        else:
+            marked.begin(config, Path(config["reception.outputfilename"]), 0)
+        return receive(config, args, marked)
+
+
+def receive_in_shares(config: Config, args: argparse.Namespace, argv: Sequence[str] | None) -> int:
+    """Receive with several receivers, or print what each would take."""
+    from receive.processes.shares import same_command, shares  # noqa: PLC0415 (--help must be fast)
     from receive.processes.supervisor import Supervisor  # noqa: PLC0415
 
+    if args.run_folder is not None or args.next_attempt:
+        option = "--next-attempt" if args.run_folder is None else "--run-folder"
+        raise ConfigError(
+            f"{option} is for one receiver, and --processes {args.processes} starts several: give "
+            f"reception.process_index and reception.process_count to each instead"
+        )
     each = shares(config, args.processes)
     if args.check:
         return check_shares(config, each)
@@ -127,11 +170,13 @@ def _check(config: Config, *, alike: int = 1) -> Rotation | None:
     from receive.consumers.output_checks import check_outputs  # noqa: PLC0415
     from receive.consumers.rotation import Rotation  # noqa: PLC0415
     from receive.measurement_set.reader import open_set  # noqa: PLC0415
+    from receive.monitor.token import read_token  # noqa: PLC0415
     from receive.plan import Plan, required_datamodel  # noqa: PLC0415
     from receive.sizing.check import check_lines  # noqa: PLC0415
 
     plan = Plan.make(config, open_set(required_datamodel(config)).model())
     ClosedSets(config["consumer.command"], config["consumer.command_timeout"])
+    read_token(config)
     consumers = find_all(config)
     rotation = Rotation.make(config, plan.model)
     sys.stdout.write("\n".join(plan.lines(config)) + "\n")
@@ -146,12 +191,10 @@ def _check(config: Config, *, alike: int = 1) -> Rotation | None:
     return rotation if writes else None
 
 
-def receive(config: Config, args: argparse.Namespace) -> int:
+def receive(config: Config, args: argparse.Namespace, marked: MarkedRun) -> int:
     """Receive an observation."""
-    from receive.measurement_set.reader import open_set  # noqa: PLC0415 (--help must be fast)
+    from receive.monitor.service import monitor  # noqa: PLC0415 (--help must be fast)
     from receive.outcome import summary  # noqa: PLC0415
-    from receive.plan import Plan, required_datamodel  # noqa: PLC0415
-    from receive.receiver import Receiver  # noqa: PLC0415
     from receive.stop import StopRequest  # noqa: PLC0415
 
     stop = StopRequest()
@@ -161,11 +204,34 @@ def receive(config: Config, args: argparse.Namespace) -> int:
         caught.append(number)
         stop.set()
 
+    # Before what takes long to import: whoever stops a receiver that has just begun is heard.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
+    # Before anything that takes long, so that those who watch it see it start.
+    with monitor(config, stop) as status:
+        ready_files = [file for file in (args.ready_file, marked.ready_file) if file is not None]
+        outcome = _run(config, ready_files, stop, status)
+        # One who asks over the network for the end has caught no signal: it ends by itself.
+        exit_code = _exit_code(outcome, caught, fail_on_loss=args.fail_on_loss)
+        report = summary(outcome)
+        marked.end(exit_code, report)
+        _tell(outcome, report, args)
+        return exit_code
+
+
+def _run(
+    config: Config, ready_files: Sequence[Path], stop: StopRequest, status: Status | None
+) -> Outcome:
+    from receive.measurement_set.reader import open_set  # noqa: PLC0415 (--help must be fast)
+    from receive.plan import Plan, required_datamodel  # noqa: PLC0415
+    from receive.receiver import Receiver  # noqa: PLC0415
+
     plan = Plan.make(config, open_set(required_datamodel(config)).model())
-    outcome = Receiver(config, plan, stop).run(args.ready_file)
-    report = summary(outcome)
+    return Receiver(config, plan, stop, status).run(ready_files)
+
+
+def _tell(outcome: Outcome, report: dict[str, Any], args: argparse.Namespace) -> None:
+    """Tell people and programs what was received."""
     try:
         if args.parent is None:
             sys.stdout.write("\n".join(_summary_lines(outcome)) + "\n")
@@ -174,7 +240,6 @@ def receive(config: Config, args: argparse.Namespace) -> int:
         # Also when nobody reads the lines.
         if args.summary_file is not None:
             write_summary(args.summary_file, report)
-    return _exit_code(outcome, caught, fail_on_loss=args.fail_on_loss)
 
 
 def _summary_lines(outcome: Outcome) -> list[str]:

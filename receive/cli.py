@@ -12,11 +12,12 @@ import errno
 import logging
 import os
 import select
+import signal
 import sys
 import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from receive import __version__
 from receive.config import Config
@@ -25,6 +26,7 @@ from receive.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import FrameType
 
 __all__ = [
     "EXIT_CODES",
@@ -53,6 +55,7 @@ exit codes:
 
 _OUR_LOGGERS = ("receive", "emulator")
 _INTERRUPTED = 130
+_TERMINATED = 143
 _BROKEN_PIPE = 141  # what a shell shows for a command that SIGPIPE ended
 
 logger = logging.getLogger(__name__)
@@ -173,6 +176,9 @@ def run(
     argv
         Arguments; None for those of the process.
     """
+    with contextlib.suppress(ValueError):  # a thread of a test, which gets no signals
+        # The first process of a container would not hear it otherwise.
+        signal.signal(signal.SIGTERM, _end)
     try:
         code = main(argv)
         sys.stdout.flush()
@@ -190,6 +196,10 @@ def run(
     except Exception:  # noqa: BLE001 (whatever it is, the user must learn how to report it)
         code = _defect(prog)
     return code
+
+
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(_TERMINATED)
 
 
 def _say(text: str) -> None:

@@ -18,12 +18,12 @@ _SUFFIX = "[kKmMgGtT]?[iI]?[bB]"
 
 def json_schema() -> dict[str, Any]:
     """Return the schema of a nested configuration; unknown keys are refused."""
-    root = _object({})
+    root = object_schema({})
     for key in KEYS.values():
         _put(root, key.name, key_schema(key))
         for old_name in key.old_names:
             old = {"description": f"Old name of {key.name}.", "deprecated": True}
-            _put(root, old_name, old | _value_schema(key))
+            _put(root, old_name, old | value_schema(key))
             category, _, last = old_name.rpartition(".")
             both = {"required": [key.name.rpartition(".")[2], last]}
             root["properties"][category].setdefault("allOf", []).append({"not": both})
@@ -48,10 +48,11 @@ def key_schema(key: Key) -> dict[str, Any]:
     if key.default is not None:
         default = key.default
         schema["default"] = list(default) if isinstance(default, tuple) else default
-    return schema | _value_schema(key)
+    return schema | value_schema(key)
 
 
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
+def object_schema(properties: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a map that has these members and no others."""
     return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
@@ -59,11 +60,12 @@ def _put(root: dict[str, Any], name: str, schema: dict[str, Any]) -> None:
     *categories, last = name.split(".")
     here = root
     for category in categories:
-        here = here["properties"].setdefault(category, _object({}))
+        here = here["properties"].setdefault(category, object_schema({}))
     here["properties"][last] = schema
 
 
-def _value_schema(key: Key) -> dict[str, Any]:
+def value_schema(key: Key) -> dict[str, Any]:
+    """Return the schema of one key's value alone: its type, its range, and the forms of text."""
     match key.kind:
         case Kind.BOOLEAN:
             text = {"type": "string", "pattern": _BOOLEAN_TEXT}
@@ -101,4 +103,5 @@ def _text_schema(key: Key) -> dict[str, Any]:
     if key.choices:
         return {"enum": [*key.choices, *key.old_values]}
     text: dict[str, Any] = {"type": ["string", "number"]}
-    return text if key.nullable else text | {"minLength": 1}
+    may_be_empty = key.nullable or key.empty is not None
+    return text if may_be_empty else text | {"minLength": 1}

@@ -64,8 +64,8 @@ class Outcome:
         )
 
 
-def summary(outcome: Outcome) -> dict[str, Any]:
-    """Return what a run received, for programs."""
+def summary(outcome: Outcome, *, scans: bool = True) -> dict[str, Any]:
+    """Return what a run received, for programs; with or without its scans one by one."""
     dropped = outcome.kernel_dropped
     return {
         "lost": outcome.lost,
@@ -81,5 +81,4 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         },
         "sets": [str(path) for path in outcome.sets],
         "commands": outcome.commands,
-        "scans": [scan.as_dict() for scan in outcome.scans],
-    }
+    } | ({"scans": [scan.as_dict() for scan in outcome.scans]} if scans else {})

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from receive.stream.layout import PoolSize, StreamLayout
 from receive.stream.sockets import resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from receive.config import Config
     from receive.model import TelescopeModel
 
@@ -145,6 +148,26 @@ class Plan:
             f"memory   {self.pool.dumps} buffers of {format_bytes(layout.dump_bytes)}: {held}",
             f"window   {self.pool.window} integrations",
         ]
+
+    def address(self, config: Config, host: str, ports: Sequence[int]) -> dict[str, Any]:
+        """Return where which channels are received, for programs.
+
+        Parameters
+        ----------
+        config
+            The configuration.
+        host, ports
+            What was bound.
+        """
+        return {
+            "pid": os.getpid(),
+            "host": host,
+            "ports": list(ports),
+            "transport": config["reception.transport"],
+            "first_channel": self.layout.first_channel,
+            "channel_count": self.layout.channel_count,
+            "channels_per_stream": self.layout.channels_per_stream,
+        }
 
 
 def _channels_per_stream(config: Config, count: int) -> int:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import time
 from typing import TYPE_CHECKING
 
+from receive.arrivals import Arrivals, nothing_received
 from receive.consumers.base import find_all, load
 from receive.consumers.closed_sets import ClosedSets, ClosesSets
 from receive.consumers.runner import ConsumerThread
-from receive.errors import NothingReceivedError
 from receive.icd.times import ticks_from_mjd_s
 from receive.model.telescope import MATCH_INTERVALS
+from receive.monitor.taking import take
 from receive.outcome import Outcome
 from receive.port_ranges import port_ranges
-from receive.progress import Progress, format_bytes
+from receive.progress import Progress
 from receive.run_files import write_ready
 from receive.stream.consumer_share import ConsumerShare
 from receive.stream.ibverbs import IbverbsPort, open_ibverbs
-from receive.stream.refusals import Refusals, in_words
+from receive.stream.refusals import Refusals
 from receive.stream.scans import Scans
 from receive.stream.sockets import Endpoint, open_sockets, resolve
 from receive.stream.spead import SpeadStreams
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from receive.config import Config
     from receive.icd.payload import Payload
+    from receive.monitor.snapshot import Snapshot
+    from receive.monitor.status import Status
     from receive.plan import Plan
     from receive.stop import StopRequest
     from receive.stream.dump import Dump
@@ -54,8 +56,6 @@ COUNTERS_CHECK_S = 1.0
 JOIN_STEP_S = 0.1
 LOST_END_S = 1.0
 """Silence, at least, after which the end of a stream counts as lost: senders may be held up."""
-SILENCE_S = 2.0
-"""Silence that is worth a word in the progress."""
 
 
 class Receiver:
@@ -69,12 +69,17 @@ class Receiver:
         Sizes, made from it and the model.
     stop
         Set it to end the run: everything is closed properly.
+    status
+        Told how it stands, for those who ask; None if nobody can.
     """
 
-    def __init__(self, config: Config, plan: Plan, stop: StopRequest) -> None:
+    def __init__(
+        self, config: Config, plan: Plan, stop: StopRequest, status: Status | None = None
+    ) -> None:
         self._config = config
         self._plan = plan
         self._stop = stop
+        self._status = status
         self._tcp = config["reception.transport"] == "tcp"
         self._backpressure = bool(config["reception.backpressure"])
         self._dump_timeout_s = config.dump_timeout_s(plan.interval_s)
@@ -85,6 +90,7 @@ class Receiver:
         self._share = ConsumerShare(plan.pool, len(config["reception.consumer"]))
         self._toucher = Toucher(self._state)
         self._scans = Scans(self._state, plan.model, plan.telescope)
+        self._arrivals = Arrivals(self._scans)
         self._window: Window
         self._refusals: Refusals
         self._streams: SpeadStreams
@@ -92,27 +98,22 @@ class Receiver:
         self._closed_sets = ClosedSets(
             config["consumer.command"], config["consumer.command_timeout"]
         )
-        self._first_s = 0.0
-        self._last_s = 0.0
         self._dumps = 0
         self._after_end = 0
         self._started_s = 0.0
         self._checked_s = 0.0
         self._counted_s = 0.0
-        self._moved_s = 0.0
         self._packets = 0
         self._looked_s = 0.0
         self._taken = 0
         self._taken_per_s = 0.0
-        self._noted_s = 0.0
-        self._noted_bytes = 0
 
-    def run(self, ready_file: Path | None = None) -> Outcome:
+    def run(self, ready_files: Sequence[Path] = ()) -> Outcome:
         """Receive until the end of the observation, or until told to stop.
 
         Parameters
         ----------
-        ready_file
+        ready_files
             Written, with the ports as JSON, when packets can come.
 
         Returns
@@ -125,7 +126,7 @@ class Receiver:
         VisReceiveError
             If it cannot begin, or nothing came before `reception.idle_timeout`.
         """
-        if ready_file is not None:
+        for ready_file in ready_files:
             ready_file.unlink(missing_ok=True)
         with contextlib.ExitStack() as stack:
             sockets = self._bind()
@@ -133,7 +134,7 @@ class Receiver:
             # Beside the loading of what is still needed.
             self._toucher.start()
             stack.callback(self._toucher.stop)
-            stack.callback(self._closed_sets.finish, self._stop)
+            stack.callback(self._closed_sets.finish, self._stop, self._show)
             stack.callback(self._close_consumers)
             self._load_consumers()
             self._streams = SpeadStreams(
@@ -146,7 +147,10 @@ class Receiver:
             self._window = Window(self._state, self._dump_timeout_s, self._streams.packets)
             self._streams.start()
             stack.callback(self._streams.stop)
-            self._refusals = Refusals(self._state, self._announce(sockets, ready_file))
+            if self._status is not None:
+                self._status.receive()
+                stack.callback(self._status.close)
+            self._refusals = Refusals(self._state, self._announce(sockets, ready_files))
             self._collect()
             self._scans.update()
             self._streams.stop()
@@ -155,6 +159,8 @@ class Receiver:
                     break
             if self._scans.current is not None:
                 self._end_scan()
+        if self._status is not None:
+            self._status.end(self._snapshot())
         return self._outcome()
 
     def _bind(self) -> Sequence[socket.socket | IbverbsPort]:
@@ -191,19 +197,19 @@ class Receiver:
             )
 
     def _announce(
-        self, sockets: Sequence[socket.socket | IbverbsPort], ready_file: Path | None
+        self, sockets: Sequence[socket.socket | IbverbsPort], ready_files: Sequence[Path]
     ) -> list[int]:
         ports = [opened.getsockname()[1] for opened in sockets]
         host = sockets[0].getsockname()[0]
         logger.info(
             "Ready: %s %s, ports %s", self._config["reception.transport"], host, port_ranges(ports)
         )
-        if ready_file is not None:
-            write_ready(ready_file, {"pid": os.getpid(), "host": host, "ports": ports})
+        for ready_file in ready_files:
+            write_ready(ready_file, self._plan.address(self._config, host, ports))
         return ports
 
     def _collect(self) -> None:
-        self._started_s = self._moved_s = time.monotonic()
+        self._started_s = self._arrivals.moved_s = time.monotonic()
         with Progress("receiving", None, "integrations") as progress:
             while not self._stop.wait(self._poll_s()) and not self._all_failed():
                 now_s = time.monotonic()
@@ -216,11 +222,12 @@ class Receiver:
                     if not self._take(dump):
                         return
                 if self._dumps > before:
-                    self._note_progress(progress, self._dumps - before)
+                    self._arrivals.last_s = time.monotonic()
+                    progress.update(self._dumps - before)
                 if self._is_idle(now_s):
                     self._explain_idle(now_s - self._started_s)
                     return
-                if self._scan_is_over(now_s - self._moved_s):
+                if self._scan_is_over(now_s - self._arrivals.moved_s):
                     self._end_scan()
                     if self._enough_scans():
                         return
@@ -245,8 +252,9 @@ class Receiver:
             self._counted_s = now_s
             self._scans.update()
             self._warn(now_s)
-            progress.set_note(self._note(now_s))
+            progress.set_note(self._arrivals.note(now_s))
             progress.update(0)
+        self._show()
 
     def _warn(self, now_s: float) -> None:
         """Tell the operator of what is refused and what consumers have no room for."""
@@ -256,15 +264,16 @@ class Receiver:
 
     def _is_idle(self, now_s: float) -> bool:
         """Whether nothing has come for `reception.idle_timeout`; notes when something did."""
-        if self._window.progress_s > self._moved_s:
-            self._first_s = self._first_s or now_s
-            self._moved_s = now_s
-        if not self._idle_timeout_s or now_s - self._moved_s <= self._idle_timeout_s:
+        arrivals = self._arrivals
+        if self._window.progress_s > arrivals.moved_s:
+            arrivals.first_s = arrivals.first_s or now_s
+            arrivals.moved_s = now_s
+        if not self._idle_timeout_s or now_s - arrivals.moved_s <= self._idle_timeout_s:
             return False
         packets, self._packets = self._packets, self._streams.packets()
         if self._packets > packets and not self._window.is_empty():
             # A heap so large that it takes longer than the timeout is still growing.
-            self._moved_s = now_s
+            arrivals.moved_s = now_s
             return False
         return True
 
@@ -359,57 +368,48 @@ class Receiver:
                 "Nothing came for reception.idle_timeout = %g s: stopping", self._idle_timeout_s
             )
             return
-        totals = self._state.counters.sum(axis=0)
-        if totals.any():
-            raise NothingReceivedError(
-                f"nothing that could be used arrived in {waited_s:.1f} s: {totals.sum()} heaps "
-                f"came and were refused ({in_words(totals)}; the warnings above say why)"
-            )
-        raise NothingReceivedError(
-            f"nothing arrived in {waited_s:.1f} s: is the sender's target this address and port, "
-            f"and does no firewall intervene?"
-        )
+        raise nothing_received(waited_s, self._state.counters)
 
     def _all_failed(self) -> bool:
         """Whether nobody is left who takes what comes."""
         return all(consumer.error is not None for consumer in self._consumers)
 
-    def _note_progress(self, progress: Progress, dumps: int) -> None:
-        self._last_s = time.monotonic()
-        progress.update(dumps)
+    def _show(self) -> None:
+        """Tell those who ask that this thread is at work, and once a second how it stands."""
+        if self._status is not None and self._status.beat(time.monotonic()):
+            self._status.show(self._snapshot())
 
-    def _note(self, now_s: float) -> str:
-        """Return the rate since the last call, what is missing, and how long nothing has come."""
-        current = self._scans.current
-        received = sum(scan.payload_bytes for scan in self._scans.finished)
-        received += current.payload_bytes if current else 0
-        rate = (received - self._noted_bytes) / max(now_s - self._noted_s, 1e-9)
-        self._noted_bytes, self._noted_s = received, now_s
-        silent_s = now_s - self._moved_s
-        silence = f", nothing came for {silent_s:.0f} s" if silent_s > SILENCE_S else ""
-        return f"{format_bytes(rate)}/s, {current.missing if current else 0} heaps missing{silence}"
+    def _snapshot(self) -> Snapshot:
+        return take(
+            time.monotonic(),
+            self._outcome(),
+            self._scans,
+            self._window.pool,
+            self._consumers,
+            self._arrivals,
+        )
 
     def _close_consumers(self) -> None:
         for consumer in self._consumers:
             consumer.request_close()
         for consumer in self._consumers:
             while not consumer.join(JOIN_STEP_S):
-                pass
+                self._show()
 
     def _outcome(self) -> Outcome:
         dropped = self._scans.kernel_drops.counts
         errors = [c.error for c in self._consumers if c.error is not None]
         failed = self._closed_sets.error()
         return Outcome(
-            scans=self._scans.finished,
-            seconds=max(0.0, self._last_s - self._first_s),
+            scans=self._scans.so_far(),
+            seconds=self._arrivals.seconds,
             errors=errors if failed is None else [*errors, failed],
             dropped={c.name: c.dropped for c in self._consumers},
             unconsumed={c.name: c.unconsumed for c in self._consumers},
             refused_outside=self._scans.refused_outside(),
             after_end=self._after_end,
             kernel_dropped=None if dropped is None else dropped.tolist(),
-            sets=self._closed_sets.paths,
+            sets=list(self._closed_sets.paths),
             commands=self._closed_sets.as_dict(),
         )
 

@@ -13,6 +13,23 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the cluster be chosen; options must be known before the tests' own folder is read."""
+    group = parser.getgroup("cluster")
+    group.addoption(
+        "--cluster",
+        choices=("local", "existing", "none"),
+        help="a Kubernetes of our own (the default where the machine can carry it), "
+        "that of the current context, or none",
+    )
+    group.addoption(
+        "--cluster-capabilities",
+        default="",
+        metavar="NAME,...",
+        help="what an existing cluster can beyond what is seen, such as multicast",
+    )
+
+
 @pytest.fixture(scope="session")
 def lofar_ms_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a LOFAR Measurement Set that nobody here made; tests must not change it."""

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import socket
+import time
 from dataclasses import dataclass
 
 from receive.errors import ConfigError, NetworkError
+
+logger = logging.getLogger(__name__)
+
+_LOOK_S = 0.5
+"""How often a name is looked up again; a cluster's DNS answers from its cache."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,30 @@ def resolve_targets(endpoints: tuple[tuple[str, int], ...]) -> list[Target]:
             f"{other.host} the address {other.address}; either IPv4 or IPv6 addresses are accepted"
         )
     return targets
+
+
+def wait_for_hosts(endpoints: tuple[tuple[str, int], ...], timeout_s: float) -> None:
+    """Wait until each host has an address, or the time is over.
+
+    Raises
+    ------
+    NetworkError
+        If a host has none by then.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    for host in dict(endpoints):
+        waiting = False
+        while True:
+            try:
+                _address(host)
+                break
+            except NetworkError:
+                if time.monotonic() >= deadline_s:
+                    raise
+            if not waiting:
+                logger.info("Waiting for %s to have an address", host)
+                waiting = True
+            time.sleep(_LOOK_S)
 
 
 def _address(host: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import logging
 import sys
@@ -12,7 +13,6 @@ from receive import cli
 from receive.errors import ConfigError
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
 
     from emulator.send.plan import SendPlan
@@ -40,6 +40,21 @@ def make_parser() -> argparse.ArgumentParser:
         help="validate, open the set, look up the hosts to send to, print what would be sent; "
         "send nothing",
     )
+    parser.add_argument(
+        "--receiver",
+        type=Path,
+        metavar="DIR",
+        help="wait until the receiver with this --run-folder, beside us, is ready, and send its "
+        "own channels to its ports",
+    )
+    parser.add_argument(
+        "--wait-hosts",
+        type=_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="wait so long for the names of the hosts to send to: in a cluster they come with "
+        "receivers that are ready",
+    )
     parser.add_argument("ms", type=Path, metavar="MS", help="Measurement Set to send")
     return parser
 
@@ -50,9 +65,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     cli.setup_logging(args.verbose)
     config = cli.load_config(args)
     _require_available(config)
+    if args.receiver is not None and not args.check:
+        from emulator.send.receiver_beside import send_to_receiver_beside  # noqa: PLC0415
+
+        config = send_to_receiver_beside(config, args.receiver)
 
     # Only now what takes long to import: a mistake in a configuration is told at once.
-    from emulator.send.addresses import resolve_targets  # noqa: PLC0415
+    from emulator.send.addresses import resolve_targets, wait_for_hosts  # noqa: PLC0415
     from emulator.send.plan import make_plan  # noqa: PLC0415
     from receive.measurement_set.reader import open_set  # noqa: PLC0415
 
@@ -65,9 +84,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         for line in plan.describe():
             logger.debug("%s", line)
-        summary = asyncio.run(_send(config, reader, plan))
+        wait_for_hosts(plan.endpoints, args.wait_hosts)
+        summary = asyncio.run(_send(config, reader, plan, args.receiver))
     print(f"{PROG}: {summary.line()}", flush=True)
     return _SIGNAL_EXIT + summary.signum if summary.signum else 0
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError("give 0 or more seconds")
+    return seconds
 
 
 def entry() -> int:
@@ -93,10 +120,13 @@ def _interface(config: Config) -> str | None:
     return None if name is None else resolve(name, "reception.interface_address")
 
 
-async def _send(config: Config, reader: SetReader, plan: SendPlan) -> Summary:
+async def _send(
+    config: Config, reader: SetReader, plan: SendPlan, receiver: Path | None
+) -> Summary:
     from emulator.send.addresses import resolve_targets  # noqa: PLC0415
     from emulator.send.ibverbs import IbverbsTransmitter  # noqa: PLC0415
     from emulator.send.packetiser import Packetiser  # noqa: PLC0415
+    from emulator.send.receiver_beside import send_to_one_beside  # noqa: PLC0415
     from emulator.send.sender import Sender, StopRequest  # noqa: PLC0415
     from emulator.send.tcp import TcpTransmitter  # noqa: PLC0415
     from emulator.send.transmitter import LinkSettings, Transmitter  # noqa: PLC0415
@@ -124,11 +154,14 @@ async def _send(config: Config, reader: SetReader, plan: SendPlan) -> Summary:
     transport = transports[config["transmission.transport"]]
     weights = [plan.layout.data_bytes(stream) for stream in range(plan.streams)]
     transmitter = transport(resolve_targets(plan.endpoints), weights, settings)
+    sender = Sender(reader, plan, packetiser)
     with (
         StopRequest() as stop,
         cli.Progress("sending", plan.schedule.dumps, "dumps") as progress,
     ):
-        return await Sender(reader, plan, packetiser).run(transmitter, stop, progress)
+        if receiver is None:
+            return await sender.run(transmitter, stop, progress)
+        return await send_to_one_beside(receiver, sender, transmitter, stop, progress)
 
 
 if __name__ == "__main__":

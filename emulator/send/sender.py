@@ -96,6 +96,10 @@ class StopRequest:
         if self._timer is not None:
             self._timer.cancel()
 
+    def ask(self) -> None:
+        """Stop after the current dump, as if everything had been sent."""
+        self.event.set()
+
     def abandons(self, transmitter: Transmitter) -> None:
         """Name the transmitter that is to leave what it sends when it takes too long to stop."""
         self._transmitter = transmitter
@@ -125,6 +129,11 @@ class Sender:
         What to send of it.
     packetiser : Packetiser
         Makes the heaps.
+
+    Attributes
+    ----------
+    summary : Summary
+        What has been done so far.
     """
 
     def __init__(self, reader: SetReader, plan: SendPlan, packetiser: Packetiser) -> None:
@@ -136,6 +145,7 @@ class Sender:
         self._packer = RecordPacker(model.channel_width_hz[channels], vis_slots(model.corr_types))
         self._integration: Integration | None = None
         self._warned_of_centroids = False
+        self.summary = Summary(plan.streams)
 
     async def run(self, transmitter: Transmitter, stop: StopRequest, progress: Progress) -> Summary:
         """Send everything, or until `stop`; the streams are ended in either case.
@@ -147,7 +157,7 @@ class Sender:
         InputError
             If the set cannot be read to the end.
         """
-        summary = Summary(self._plan.streams)
+        summary = self.summary
         try:
             if await _open(transmitter, stop):
                 stop.abandons(transmitter)

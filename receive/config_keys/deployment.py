@@ -136,17 +136,18 @@ KEYS = (
         minimum=0,
         maximum=HIGHEST_PORT,
         default_doc="0 (off; 8080 in the charts)",
-        planned=True,
         doc="`/healthz`, `/readyz`, `/metrics`, `/summary` (JSON), and `POST /stop`, which ends "
-        "the observation as if its streams had ended (exit 0).",
+        "the observation as if its streams had ended (exit 0). With `--processes N` each has a "
+        "port of its own, from this one on.",
     ),
     Key(
         name="monitor.bind_hostname",
         kind=Kind.TEXT,
         default="127.0.0.1",
         default_doc="127.0.0.1 (all in the charts)",
-        planned=True,
-        doc="Address that the monitor listens on.",
+        empty="0.0.0.0",  # noqa: S104 (where it is asked for)
+        doc="Address, host name or interface that the monitor listens on; empty, `0.0.0.0` or "
+        "`::` is all of this machine, IPv4 and IPv6.",
     ),
     Key(
         name="monitor.token_file",
@@ -154,7 +155,7 @@ KEYS = (
         default=None,
         nullable=True,
         default_doc="none",
-        planned=True,
-        doc="File with the token that `/stop` asks for; the charts make one.",
+        doc="File with the token that `/stop` asks for, read once at the start; the charts make "
+        "one.",
     ),
 )

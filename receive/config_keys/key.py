@@ -67,6 +67,8 @@ class Key:
         Range of a number, both ends included.
     nullable
         Whether there can be no value; an empty text then means that.
+    empty
+        What an empty text means where it is a value.
     default_doc
         What the reference page says of the default, where the bare value says too little.
     old_names, old_values
@@ -91,6 +93,7 @@ class Key:
     minimum: float | None = None
     maximum: float | None = None
     nullable: bool = False
+    empty: str | None = None
     default_doc: str | None = None
     old_names: tuple[str, ...] = ()
     old_values: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -131,8 +134,8 @@ class Key:
         if value is None:
             raise ValueError(f"null is no value here; accepted: {self.accepted}")
         text = value.strip() if isinstance(value, str) else value
-        if self.nullable and text == "":
-            return None
+        if text == "" and (self.nullable or self.empty is not None):
+            return self.empty
         parsed = self._convert(text)
         if parsed is None:
             raise ValueError(f"{self.shown(value)} is not accepted; accepted: {self.accepted}")

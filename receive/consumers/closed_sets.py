@@ -110,13 +110,15 @@ class ClosedSets:
                 # A daemon: it waits for the next set for ever.
                 threading.Thread(target=self._work, name="consumer.command", daemon=True).start()
 
-    def finish(self, stop: StopRequest) -> None:
+    def finish(self, stop: StopRequest, on_look: Callable[[], None] = lambda: None) -> None:
         """Wait for all commands.
 
         Parameters
         ----------
         stop
             When it is set anew, the commands that run are ended, and those that wait have failed.
+        on_look
+            Called again and again meanwhile.
         """
         commands = len(self.paths) if self._command else 0
         if self._done == commands:
@@ -132,6 +134,7 @@ class ClosedSets:
                 if stop.wait(_LOOK_EVERY_S):
                     self._give_up.set()
                 progress.update(self._done - progress.done)
+                on_look()
 
     def error(self) -> ConsumerError | None:
         """Return in one line what failed; None if nothing did."""

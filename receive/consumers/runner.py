@@ -83,6 +83,11 @@ class ConsumerThread:
         """How many more dumps it can be given; unlimited once it has failed."""
         return self.max_dumps if self.error else self.max_dumps - self._waiting
 
+    @property
+    def waiting(self) -> int:
+        """How many dumps with data wait for it or are with it."""
+        return self._waiting
+
     def offer(self, payload: Payload, give_back: Callable[[], None]) -> bool:
         """Give it a dump; ``give_back`` is called when it has done with it.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from receive.config_checks import check_ports
 from receive.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ def shares(config: Config, processes: int) -> list[dict[str, int]]:
     """Return the keys that make each receiver one of several.
 
     `reception.buffer_memory` is a bound for each receiver where it was given; its default, a part
-    of the machine's memory, is divided among them.
+    of the machine's memory, is divided among them.  Each has a monitor of its own, on the ports
+    from `monitor.port` on.
 
     Parameters
     ----------
@@ -42,8 +44,13 @@ def shares(config: Config, processes: int) -> list[dict[str, int]]:
     own = {}
     if not config.is_set("reception.buffer_memory"):
         own["reception.buffer_memory"] = max(1, config.buffer_memory_bytes() // processes)
+    port = config["monitor.port"]
+    if port:
+        check_ports(config, "monitor.port", processes)
     return [
-        {"reception.process_index": index, "reception.process_count": processes} | own
+        {"reception.process_index": index, "reception.process_count": processes}
+        | ({"monitor.port": port + index} if port else {})
+        | own
         for index in range(processes)
     ]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,29 @@ logger = logging.getLogger(__name__)
 _ITEMS = ("hardware_id", "polarisation_id", "phase_bin_id", "phase_bin_count")
 MAX_UNKNOWN_GAP = 1000
 """Integrations that are filled in between two times that the model does not hold."""
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Counts of all scans together.
+
+    Attributes
+    ----------
+    dumps, empty_dumps
+        Integrations, and those of them of which nothing came.
+    received
+        int64 (groups,): heaps that came whole and in time.
+    refused
+        int64 (groups, reasons): heaps that were refused, those outside scans included.
+    payload_bytes
+        Bytes of records received.
+    """
+
+    dumps: int
+    empty_dumps: int
+    received: NDArray[np.int64]
+    refused: NDArray[np.int64]
+    payload_bytes: int
 
 
 class Scans:
@@ -61,6 +85,10 @@ class Scans:
         self.current: ScanLedger | None = None
         self.finished: list[ScanLedger] = []
         self.kernel_drops = KernelDrops()
+        # Of the finished ones, of which there may be any number.
+        self._ended_dumps = self._ended_empty_dumps = 0
+        self._ended_received = np.zeros(state.layout.group_count, np.int64)
+        self._ended_refused = np.zeros_like(state.counters)
 
     @property
     def epoch(self) -> int:
@@ -106,6 +134,10 @@ class Scans:
         self.update()
         ended, self.current = self.current, None
         self.finished.append(ended)
+        self._ended_dumps += ended.dumps
+        self._ended_empty_dumps += ended.empty_dumps
+        self._ended_received += ended.received
+        self._ended_refused += ended.refused
         # What is dropped between two scans belongs to the next one, as with refused heaps.
         self._kernel_before = self.kernel_drops.counts
         return ended
@@ -117,11 +149,39 @@ class Scans:
             self.current.update_refused(self._state.counters.copy())
             self.current.update_kernel_dropped(dropped)
 
+    def so_far(self) -> list[ScanLedger]:
+        """Return the ledgers of all scans; that of the current one is a copy as it is now."""
+        if self.current is None:
+            return list(self.finished)
+        current = copy.copy(self.current)
+        # The only one of its arrays that is changed and not replaced.
+        current.received = current.received.copy()
+        return [*self.finished, current]
+
+    @property
+    def payload_bytes(self) -> int:
+        """Bytes of records received in all scans."""
+        ended = int((self._ended_received * self._state.group_data_bytes).sum())
+        return ended + (self.current.payload_bytes if self.current else 0)
+
+    def totals(self) -> Totals:
+        """Return the counts of all scans together as they are now."""
+        current = self.current
+        return Totals(
+            dumps=self._ended_dumps + (current.dumps if current else 0),
+            empty_dumps=self._ended_empty_dumps + (current.empty_dumps if current else 0),
+            received=self._ended_received + (current.received if current else 0),
+            refused=self._state.counters.copy(),
+            payload_bytes=self.payload_bytes,
+        )
+
     def refused_outside(self) -> dict[str, int]:
         """Return the heaps that were refused in no scan, duplicates left out, by reason."""
-        totals = self._state.counters.copy()
-        for scan in self.finished:
-            totals -= scan.refused
+        if self.current is None:
+            totals = self._state.counters - self._ended_refused
+        else:
+            # What has been refused since its counts were brought up to date is its own too.
+            totals = self.current.counters_before - self._ended_refused
         return {
             REASON_TEXT[reason]: int(totals[:, reason].sum())
             for reason in Reason

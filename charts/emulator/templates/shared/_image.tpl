@@ -1,0 +1,42 @@
+{{/* Images; a map, or a plain text as older callers give it. The same file is in both charts. */}}
+
+{{/* The image of a list of the root and its value's name, image or pushImage. */}}
+{{- define "vis-receive.image" -}}
+{{- $root := index . 0 -}}
+{{- $image := index $root.Values (index . 1) -}}
+{{- $tag := include "vis-receive.text" (list $root.Values.version $root.Chart.AppVersion) -}}
+{{- if kindIs "map" $root.Values.image -}}
+{{- $tag = include "vis-receive.text" (list $root.Values.image.tag $tag) -}}
+{{- end -}}
+{{- if kindIs "string" $image -}}
+{{- if regexMatch "(@|:[^/]*$)" $image }}{{ $image }}{{ else }}{{ $image }}:{{ $tag }}{{ end -}}
+{{- else -}}
+{{- if not $image.repository }}{{ fail (printf "%s.repository is empty: set it to the image's name" (index . 1)) }}{{ end -}}
+{{- if $image.digest -}}
+{{- $image.repository }}@{{ $image.digest -}}
+{{- else -}}
+{{- $image.repository }}:{{ include "vis-receive.text" (list $image.tag $tag) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* When it is pulled; nothing, Kubernetes' own choice, where nobody says. */}}
+{{- define "vis-receive.pullPolicy" -}}
+{{- $root := index . 0 -}}
+{{- $policy := "" -}}
+{{- range list "image" (index . 1) | uniq -}}
+{{- $image := index $root.Values . -}}
+{{- if kindIs "map" $image }}{{ $policy = $image.pullPolicy | default $policy }}{{ end -}}
+{{- end -}}
+{{- $policy -}}
+{{- end }}
+
+{{/* The first lines of a container: image, policy, security context. */}}
+{{- define "vis-receive.containerHead" -}}
+image: {{ include "vis-receive.image" (list .root .image) | quote }}
+{{- with include "vis-receive.pullPolicy" (list .root .image) }}
+imagePullPolicy: {{ . }}
+{{- end }}
+securityContext:
+  {{- include "vis-receive.containerSecurity" (list .root .device) | nindent 2 }}
+{{- end }}

@@ -1,0 +1,88 @@
+{{/* Reading values, which may have come as text. The same file is in both charts. */}}
+
+{{/* "true" or nothing, of a list of a switch and its default. */}}
+{{- define "vis-receive.boolean" -}}
+{{- $value := index . 0 -}}
+{{- if kindIs "invalid" $value }}{{ $value = index . 1 }}{{ end -}}
+{{- if has (toString $value | trim | lower) (list "true" "yes" "1") }}true{{ end -}}
+{{- end }}
+
+{{/* The text of a list of a scalar and its default. Numbers do not become 1.073741824e+09. */}}
+{{- define "vis-receive.text" -}}
+{{- $value := index . 0 -}}
+{{- if or (kindIs "invalid" $value) (and (kindIs "string" $value) (eq (trim $value) "")) }}{{ $value = index . 1 }}{{ end -}}
+{{- if kindIs "string" $value }}{{ trim $value }}{{ else }}{{ toJson $value }}{{ end -}}
+{{- end }}
+
+{{/* A text as an argument or a variable in which Kubernetes must expand nothing. */}}
+{{- define "vis-receive.verbatim" -}}
+{{- replace "$(" "$$(" . -}}
+{{- end }}
+
+{{/* The bytes of a size: 8 MiB, 8Mi, 8MB, 8M, 8388608; 0 of an empty text. */}}
+{{- define "vis-receive.bytes" -}}
+{{- $text := include "vis-receive.text" (list . "0") -}}
+{{- $number := regexFind "^[+]?[0-9.]+([eE][+-]?[0-9]+)?" $text | trimPrefix "+" -}}
+{{- $unit := trimPrefix (regexFind "^[+]?[0-9.]+([eE][+-]?[0-9]+)?" $text) $text | lower | nospace | trimSuffix "/s" | trimSuffix "b" -}}
+{{- $powers := dict "" 0 "k" 1 "m" 2 "g" 3 "t" 4 "p" 5 -}}
+{{- $letter := trimSuffix "i" $unit -}}
+{{- if not (hasKey $powers $letter) }}{{ fail (printf "%q is not a size, such as 8Gi" $text) }}{{ end -}}
+{{- $base := ternary 1024.0 1000.0 (hasSuffix "i" $unit) -}}
+{{- $bytes := float64 $number -}}
+{{- range until (int (index $powers $letter)) }}{{ $bytes = mulf $bytes $base }}{{ end -}}
+{{- $bytes | ceil | int64 -}}
+{{- end }}
+
+{{/* Whether the model is fetched; of an older chart's switch where model.pull is not given. */}}
+{{- define "vis-receive.modelPull" -}}
+{{- $model := .Values.model | default dict -}}
+{{- $old := .Values.initContainersEnabled -}}
+{{- $pull := $model.pull -}}
+{{- if not (kindIs "invalid" $old) -}}
+{{- if kindIs "invalid" $pull }}{{ $pull = $old }}{{ end -}}
+{{- if ne (include "vis-receive.boolean" (list $pull true)) (include "vis-receive.boolean" (list $old true)) -}}
+{{- fail "initContainersEnabled, an old name of model.pull, contradicts model.pull: remove initContainersEnabled" -}}
+{{- end -}}
+{{- end -}}
+{{- include "vis-receive.boolean" (list $pull true) -}}
+{{- end }}
+
+{{- define "vis-receive.modelName" -}}
+{{- include "vis-receive.text" (list (.Values.model | default dict).name "sim-vis.ms") -}}
+{{- end }}
+
+{{/*
+The configuration as nested JSON: what was given of the categories, without credentials.
+Takes a dict of root, categories (a list) and more (nested; wins).
+*/}}
+{{- define "vis-receive.config" -}}
+{{- $secret := list "model.url" "rclone.configurl" -}}
+{{- $config := dict -}}
+{{- range $category := .categories -}}
+{{- $keys := dict -}}
+{{- range $name, $value := (index $.root.Values $category | default dict) -}}
+{{- if not (or (kindIs "invalid" $value) (has (printf "%s.%s" $category $name) $secret)) -}}
+{{- $_ := set $keys $name $value -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $value := (index $.more $category | default dict) -}}
+{{- $_ := set $keys $name $value -}}
+{{- end -}}
+{{- if $keys -}}
+{{- $_ := set $config $category $keys -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $config -}}
+{{- end }}
+
+{{/* The part of the configuration that is a credential, as nested JSON. */}}
+{{- define "vis-receive.secretConfig" -}}
+{{- $config := dict -}}
+{{- with include "vis-receive.text" (list (.Values.model | default dict).url "") -}}
+{{- $_ := set $config "model" (dict "url" .) -}}
+{{- end -}}
+{{- with include "vis-receive.text" (list (index .Values "rclone" | default dict).configurl "") -}}
+{{- $_ := set $config "rclone" (dict "configurl" .) -}}
+{{- end -}}
+{{- toJson $config -}}
+{{- end }}

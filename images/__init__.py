@@ -1,0 +1,1 @@
+"""Builds the container images: ``python -m images``, or ``make images``."""

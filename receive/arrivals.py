@@ -1,0 +1,87 @@
+"""What comes in: since when, at what rate, how long nothing has, and what that may mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from receive.errors import NothingReceivedError
+from receive.progress import format_bytes
+from receive.stream.refusals import in_words
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from receive.stream.scans import Scans
+
+SILENCE_S = 2.0
+"""Silence that is worth a word in the progress."""
+
+
+class Arrivals:
+    """Follows what comes in, for the collector's thread only.
+
+    Parameters
+    ----------
+    scans
+        Whose heaps.
+
+    Attributes
+    ----------
+    first_s, last_s
+        When the first heap came and the last dump was handed on, monotonic; 0 before.
+    moved_s
+        When something last came, or the receiver began.
+    bytes_per_s
+        Rate of records between the last two looks.
+    """
+
+    def __init__(self, scans: Scans) -> None:
+        self._scans = scans
+        self.first_s = 0.0
+        self.last_s = 0.0
+        self.moved_s = 0.0
+        self.bytes_per_s = 0.0
+        self._looked_s = 0.0
+        self._bytes = 0
+
+    @property
+    def seconds(self) -> float:
+        """From the first heap to the last dump."""
+        return max(0.0, self.last_s - self.first_s)
+
+    def silent_s(self, now_s: float) -> float:
+        """Return how long nothing has come."""
+        return max(0.0, now_s - self.moved_s)
+
+    def note(self, now_s: float) -> str:
+        """Return the rate since the last call, what is missing, and how long nothing has come."""
+        current, received = self._scans.current, self._scans.payload_bytes
+        self.bytes_per_s = (received - self._bytes) / max(now_s - self._looked_s, 1e-9)
+        self._bytes, self._looked_s = received, now_s
+        silent_s = self.silent_s(now_s)
+        silence = f", nothing came for {silent_s:.0f} s" if silent_s > SILENCE_S else ""
+        missing = current.missing if current else 0
+        return f"{format_bytes(self.bytes_per_s)}/s, {missing} heaps missing{silence}"
+
+
+def nothing_received(waited_s: float, counters: NDArray[np.int64]) -> NothingReceivedError:
+    """Return the error that says why nothing that could be used has come.
+
+    Parameters
+    ----------
+    waited_s
+        How long was waited.
+    counters
+        int64 (groups, reasons): heaps that were refused.
+    """
+    totals = counters.sum(axis=0)
+    if totals.any():
+        return NothingReceivedError(
+            f"nothing that could be used arrived in {waited_s:.1f} s: {totals.sum()} heaps "
+            f"came and were refused ({in_words(totals)}; the warnings above say why)"
+        )
+    return NothingReceivedError(
+        f"nothing arrived in {waited_s:.1f} s: is the sender's target this address and port, "
+        f"and does no firewall intervene?"
+    )

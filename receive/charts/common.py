@@ -1,0 +1,241 @@
+"""Values that both charts take: image, model, the way out, the pod."""
+
+from __future__ import annotations
+
+from receive.charts.value import (
+    Category,
+    Section,
+    Value,
+    boolean,
+    count,
+    listing,
+    mapping,
+    name_text,
+    text,
+    texts,
+)
+
+MODEL = Category(
+    name="model",
+    doc="Where the telescope model, a Measurement Set, comes from; fetched by the container "
+    "`model`.",
+)
+
+WAY_OUT = Section(
+    title="The way out of the cluster",
+    entries=(
+        Category(
+            name="proxy",
+            doc="For the containers that reach out, `model` and `push`, and for no others.",
+        ),
+        Value(
+            name="clusterDomain",
+            default="cluster.local",
+            doc="DNS domain of the cluster; never reached through the proxy.",
+            schema=text(),
+        ),
+        Value(
+            name="caBundle.configMap",
+            default="",
+            doc="ConfigMap with certificates (PEM) to trust instead of the image's, for a proxy "
+            "that opens TLS or a site's own authority.",
+            schema=text(),
+        ),
+        Value(
+            name="caBundle.secret",
+            default="",
+            doc="Secret with them, instead of a ConfigMap.",
+            schema=text(),
+        ),
+        Value(
+            name="caBundle.key",
+            default="ca.crt",
+            doc="The key in it that holds the certificates.",
+            schema=text(),
+        ),
+    ),
+)
+
+
+def image_values(name: str, repository: str, doc: str) -> tuple[Value, ...]:
+    """Return the values of a container image."""
+    main = name == "image"
+    follows = "" if main else " Empty: that of `image`."
+    return (
+        Value(name=f"{name}.repository", default=repository, doc=doc, schema=text()),
+        Value(
+            name=f"{name}.tag",
+            default="",
+            doc="Its tag. Empty: the chart's appVersion." if main else f"Its tag.{follows}",
+            schema=name_text(),
+        ),
+        Value(
+            name=f"{name}.digest",
+            default="",
+            doc="Its digest, `sha256:...`, instead of a tag.",
+            schema=text(),
+        ),
+        Value(
+            name=f"{name}.pullPolicy",
+            default="IfNotPresent" if main else "",
+            doc=f"When it is pulled: Always, IfNotPresent or Never.{follows}",
+            schema=text("Always", "IfNotPresent", "Never", ""),
+        ),
+    )
+
+
+IMAGE_PULL_SECRETS = Value(
+    name="imagePullSecrets",
+    default=[],
+    doc="Secrets for pulling images, `[{name: NAME}]`.",
+    schema=listing(),
+)
+
+NAMES = Section(
+    title="Names and labels",
+    entries=(
+        Value(
+            name="fullnameOverride",
+            default="",
+            doc="Name of everything instead of the release's name.",
+            schema=text(),
+        ),
+        Value(
+            name="labels",
+            default={},
+            doc="Labels of every object but the pods, whose own (`podLabels`) cannot change.",
+            schema=texts(),
+        ),
+    ),
+)
+
+SECURITY = (
+    Value(
+        name="podSecurityContext",
+        default={
+            "runAsNonRoot": True,
+            "runAsUser": 1000,
+            "runAsGroup": 1000,
+            "fsGroup": 1000,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        doc="Security context of the pod; the default satisfies Pod Security's level `restricted`.",
+        schema=mapping(),
+    ),
+    Value(
+        name="securityContext",
+        default={
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+        doc="Security context of each container; `rdma.ipcLock` adds to it.",
+        schema=mapping(),
+    ),
+    Value(
+        name="serviceAccount.create",
+        default=True,
+        doc="Make a service account. It has no rights, and the pods get no token of it.",
+        schema=boolean(),
+    ),
+    Value(
+        name="serviceAccount.name",
+        default="",
+        doc="Its name. Empty: that of the release, or `default` where none is made.",
+        schema=text(),
+    ),
+    Value(
+        name="serviceAccount.annotations",
+        default={},
+        doc="Annotations of the service account.",
+        schema=texts(),
+    ),
+)
+
+SCHEDULING = (
+    Value(
+        name="podLabels",
+        default={},
+        doc="Further labels of the pods.",
+        schema=texts(),
+    ),
+    Value(
+        name="podAnnotations",
+        default={},
+        doc="Further annotations of the pods.",
+        schema=texts(),
+    ),
+    Value(
+        name="nodeSelector",
+        default={},
+        doc="Labels that a node must have.",
+        schema=texts(),
+    ),
+    Value(
+        name="tolerations",
+        default=[],
+        doc="Taints of nodes that the pods put up with.",
+        schema=listing(),
+    ),
+    Value(name="affinity", default={}, doc="Affinity of the pods.", schema=mapping()),
+    Value(
+        name="topologySpreadConstraints",
+        default=[],
+        doc="How the pods are spread over nodes and zones.",
+        schema=listing(),
+    ),
+    Value(
+        name="priorityClassName",
+        default="",
+        doc="Priority class of the pods.",
+        schema=text(),
+    ),
+)
+
+EXTRAS = (
+    Value(
+        name="extraEnv",
+        default=[],
+        doc="Further environment variables of the chart's own containers.",
+        schema=listing(),
+    ),
+    Value(
+        name="extraVolumes",
+        default=[],
+        doc="Further volumes of the pods.",
+        schema=listing(),
+    ),
+    Value(
+        name="extraVolumeMounts",
+        default=[],
+        doc="Where the chart's own containers mount them.",
+        schema=listing(),
+    ),
+)
+
+
+def deadlines(grace_s: int, grace_doc: str) -> tuple[Value, ...]:
+    """Return the values that say how long a Job and its pods may take."""
+    return (
+        Value(
+            name="terminationGracePeriodSeconds",
+            default=grace_s,
+            doc=grace_doc,
+            schema=count(0),
+        ),
+        Value(
+            name="activeDeadlineSeconds",
+            default="",
+            doc="End the Job after so long, whatever it does: its pods are deleted, and with them "
+            "their logs. Empty: never.",
+            schema=count(1, optional=True),
+        ),
+        Value(
+            name="ttlSecondsAfterFinished",
+            default="",
+            doc="Remove the ended Job, its pods and their logs after so long. Empty: with the "
+            "release. An upgrade after that is refused, since it would begin anew.",
+            schema=count(0, optional=True),
+        ),
+    )

@@ -1,0 +1,401 @@
+"""The values of chart `receive`, in the order in which an operator touches them."""
+
+from __future__ import annotations
+
+from receive.charts.common import (
+    EXTRAS,
+    IMAGE_PULL_SECRETS,
+    MODEL,
+    NAMES,
+    SCHEDULING,
+    SECURITY,
+    WAY_OUT,
+    deadlines,
+    image_values,
+)
+from receive.charts.value import (
+    Category,
+    Chart,
+    Section,
+    Value,
+    boolean,
+    count,
+    listing,
+    mapping,
+    name_text,
+    quantity,
+    text,
+    texts,
+)
+
+_OBSERVATION = Section(
+    title="The observation",
+    entries=(
+        Value(
+            name="processes",
+            default=1,
+            doc="Receiver pods; each takes its share of the streams, so never more than streams.",
+            schema=count(1),
+        ),
+        MODEL,
+        Category(name="transmit", doc="The sender in each pod, which makes a release a test."),
+        Category(
+            name="reception",
+            doc="The receiver.",
+            defaults={"idle_timeout": 600},
+            reasons={
+                "idle_timeout": "Not never, as elsewhere: over UDP the end of a stream can get "
+                "lost, and nobody sits beside a pod to stop it. Ten minutes are longer than the "
+                "pauses within an observation.",
+            },
+            hidden=("process_index", "process_count"),
+        ),
+        Category(
+            name="transmission",
+            doc="The sender; the receiver reads channels_per_stream too.",
+        ),
+        Category(name="reader", doc="What the sender reads of the model."),
+        Category(name="payload", doc="What heaps look like."),
+        Category(name="consumer", doc="What happens to integrations."),
+        Category(name="vys", doc="Visibilities over RDMA."),
+    ),
+)
+_RESULTS = Section(
+    title="Results",
+    entries=(
+        Category(name="results", doc="Copying what was received, by the container `push`."),
+        Category(name="rclone", doc="Where it is copied to."),
+        Value(
+            name="storage.existingClaim",
+            default="",
+            doc="Claim that all pods write to, each into RELEASE/INDEX; it stays as it is.",
+            schema=text(),
+        ),
+        Value(
+            name="storage.size",
+            default="",
+            doc="Make a claim of this size instead. With neither, results lie in the pod and go "
+            "with it.",
+            schema=quantity(),
+        ),
+        Value(
+            name="storage.storageClass",
+            default="",
+            doc="Storage class of the claim made. Empty: the cluster's default.",
+            schema=text(),
+        ),
+        Value(
+            name="storage.accessModes",
+            default=[],
+            doc="Access modes of the claim made. Empty: ReadWriteOnce for one pod, ReadWriteMany "
+            "for several.",
+            schema=listing("string"),
+        ),
+        Value(
+            name="storage.keep",
+            default=False,
+            doc="Keep the claim made, and the results in it, when the release is uninstalled.",
+            schema=boolean(),
+        ),
+        Value(
+            name="storage.ephemeral",
+            default=False,
+            doc="Make a claim of `storage.size` for each pod, which goes with the pod: for "
+            "capacity only.",
+            schema=boolean(),
+        ),
+        Value(
+            name="storage.emptyDir",
+            default={},
+            doc="Settings of the volume in the pod. A sizeLimit makes the node evict, and empty, a "
+            "pod that reaches it.",
+            schema=mapping(),
+        ),
+    ),
+)
+_RESOURCES = Section(
+    title="Resources",
+    entries=(
+        Value(
+            name="resources",
+            default={},
+            doc="Of the container `receiver`. Empty: 250m CPU; a memory limit of 4 x "
+            "`reception.buffer_memory`, at least 2Gi, and half of it requested.",
+            schema=mapping(),
+        ),
+        Value(
+            name="modelResources",
+            default={"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
+            doc="Of the container `model`.",
+            schema=mapping(),
+        ),
+        Value(
+            name="senderResources",
+            default={"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
+            doc="Of the container `sender`.",
+            schema=mapping(),
+        ),
+        Value(
+            name="pushResources",
+            default={"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
+            doc="Of the container `push`.",
+            schema=mapping(),
+        ),
+        Value(
+            name="sharedMemory.size",
+            default="",
+            doc="Size of a volume in memory, named `shared-memory`; it counts in the memory limit, "
+            "and `extraContainers` may mount it. Empty: none.",
+            schema=quantity(),
+        ),
+        Value(
+            name="sharedMemory.mountPath",
+            default="/dev/shm",  # noqa: S108 (the place of shared memory in the container)
+            doc="Where the receiver mounts it.",
+            schema=text(),
+        ),
+        Value(
+            name="hugepages",
+            default={},
+            doc="Huge pages of the receiver by size, `{2Mi: 512Mi}`; mounted at /dev/hugepages.",
+            schema=texts(),
+        ),
+    ),
+)
+_NETWORK = Section(
+    title="Network and RDMA",
+    entries=(
+        Value(
+            name="network.hostNetwork",
+            default=False,
+            doc="Use the node's own network; pods on one node must then not share ports. Pod "
+            "Security's level `privileged`.",
+            schema=boolean(),
+        ),
+        Value(
+            name="network.multus",
+            default="",
+            doc="Further networks, by Multus: `NAMESPACE/NAME`, a list of them, or of its maps.",
+            schema={
+                "anyOf": [
+                    {"type": ["string", "null"]},
+                    {"type": "array", "items": {"type": ["string", "object"]}},
+                ]
+            },
+        ),
+        Value(
+            name="rdma.enabled",
+            default=False,
+            doc="Ask for an RDMA device.",
+            schema=boolean(),
+        ),
+        Value(
+            name="rdma.resource",
+            default="rdma/hca_shared_devices_a",
+            doc="The device plugin's name for it.",
+            schema={"type": "string", "pattern": "^[^/ ]+/[^/ ]+$"},
+        ),
+        Value(
+            name="rdma.count",
+            default=1,
+            doc="How many of them.",
+            schema=count(1),
+        ),
+        Value(
+            name="rdma.ipcLock",
+            default="none",
+            doc="How memory may be locked: `none` (the node's runtime sets no limit), `root` (uid "
+            "0 with IPC_LOCK) or `file` (an image whose interpreter has the capability). The "
+            "latter two need level `privileged`.",
+            schema=text("none", "root", "file"),
+        ),
+        Value(
+            name="service.publishNotReadyAddresses",
+            default=False,
+            doc="Publish a pod's name before its receiver is ready. As it is, a name that resolves "
+            "means that packets can come.",
+            schema=boolean(),
+        ),
+        Value(
+            name="service.annotations",
+            default={},
+            doc="Annotations of the headless Service.",
+            schema=texts(),
+        ),
+        Value(
+            name="networkPolicy.enabled",
+            default=False,
+            doc="Let in only packets for the receive ports and the monitor, let out only what "
+            "`model` and `push` need.",
+            schema=boolean(),
+        ),
+        Value(
+            name="networkPolicy.from",
+            default=[],
+            doc="Peers that may send visibilities. Empty: anybody.",
+            schema=listing(),
+        ),
+        Value(
+            name="networkPolicy.monitorFrom",
+            default=[],
+            doc="Peers that may ask the monitor. Empty: anybody.",
+            schema=listing(),
+        ),
+        Value(
+            name="networkPolicy.egressPorts",
+            default=[80, 443],
+            doc="TCP ports that `model` and `push` may reach when there is no proxy; with one, it "
+            "is the proxy's.",
+            schema={"type": ["array", "null"], "items": count(1)},
+        ),
+        Value(
+            name="networkPolicy.extraEgress",
+            default=[],
+            doc="Further egress rules.",
+            schema=listing(),
+        ),
+    ),
+)
+_MONITOR = Section(
+    title="Monitoring",
+    entries=(
+        Category(
+            name="monitor",
+            doc="The receiver's own HTTP port, which the probes use.",
+            defaults={"port": 8080, "bind_hostname": "0.0.0.0"},  # noqa: S104 (in its own pod)
+            reasons={"token_file": "The chart makes one; an empty text asks for no token."},
+        ),
+        Value(
+            name="stopToken",
+            default="",
+            doc="Token that `POST /stop` asks for. Empty: one is made, and kept over upgrades.",
+            schema=text(),
+        ),
+        Value(
+            name="monitoring.annotations",
+            default=False,
+            doc="Annotate the pods with prometheus.io/scrape, port and path.",
+            schema=boolean(),
+        ),
+        Value(
+            name="monitoring.podMonitor.enabled",
+            default=False,
+            doc="Make a PodMonitor of the Prometheus operator, whose CRD must be there.",
+            schema=boolean(),
+        ),
+        Value(
+            name="monitoring.podMonitor.labels",
+            default={},
+            doc="Labels by which Prometheus selects it.",
+            schema=texts(),
+        ),
+        Value(
+            name="monitoring.podMonitor.interval",
+            default="15s",
+            doc="How often metrics are read.",
+            schema=text(),
+        ),
+    ),
+)
+_JOB = Section(
+    title="Failures, deadlines, disruptions",
+    entries=(
+        Value(
+            name="attempts",
+            default=2,
+            doc="How often the pod of an index is replaced after it failed; evictions do not "
+            "count, and a wrong configuration is not tried again.",
+            schema=count(0),
+        ),
+        Value(
+            name="replaceLostPodsQuickly",
+            default=False,
+            doc="Replace a pod on a dead node at once, not when the node is back, gone or tainted "
+            "out-of-service; but then evictions and configuration errors count as attempts.",
+            schema=boolean(),
+        ),
+        *deadlines(
+            300,
+            "Time for closing, and pushing, when a pod is told to stop; Kubernetes' own 30 s are "
+            "too short.",
+        ),
+        Value(
+            name="podDisruptionBudget.enabled",
+            default=False,
+            doc="Block draining a node while a receiver is on it.",
+            schema=boolean(),
+        ),
+        Value(
+            name="podDisruptionBudget.minAvailable",
+            default="",
+            doc="Pods that must stay. Empty: all.",
+            schema=count(0, optional=True),
+        ),
+    ),
+)
+_PODS = Section(
+    title="Images and pods",
+    entries=(
+        *image_values(
+            "image",
+            "localhost/vis-receive/receive",
+            "Image of the receiver, the sender and the model.",
+        ),
+        *image_values("pushImage", "localhost/vis-receive/push", "Image of the container `push`."),
+        IMAGE_PULL_SECRETS,
+        *SECURITY,
+        *SCHEDULING,
+        *EXTRAS,
+        Value(
+            name="extraContainers",
+            default=[],
+            doc="Further containers of the pods. They may mount the volumes `results`, `model` and "
+            "`shared-memory`, and must end, or the pod never does.",
+            schema=listing(),
+        ),
+    ),
+)
+_OLD = (
+    Value(
+        name="workflow",
+        default=None,
+        doc="Refused: a release of this chart is told its work by its values.",
+        schema={},
+    ),
+    Value(name="replicas", default=None, doc="Means `processes`.", schema=count(1, optional=True)),
+    Value(
+        name="version",
+        default=None,
+        doc="Means `image.tag`, where the image has none.",
+        schema=name_text(),
+    ),
+    Value(name="pvc.name", default=None, doc="Means `storage.existingClaim`.", schema=text()),
+    Value(
+        name="pvc.path",
+        default=None,
+        doc="Where the results are mounted too, besides /results.",
+        schema=text(),
+    ),
+    Value(
+        name="initContainersEnabled",
+        default=None,
+        doc="Means `model.pull`.",
+        schema=boolean(),
+    ),
+)
+
+RECEIVE = Chart(
+    name="receive",
+    sections=(
+        _OBSERVATION,
+        _RESULTS,
+        WAY_OUT,
+        _RESOURCES,
+        _NETWORK,
+        _MONITOR,
+        _JOB,
+        _PODS,
+        NAMES,
+    ),
+    old=_OLD,
+)

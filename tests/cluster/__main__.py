@@ -1,0 +1,80 @@
+"""The test cluster by hand: `python -m tests.cluster up`, `down` and `status`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tests.cluster.bed import build, owner, registry
+from tests.cluster.bed.bed import read_state
+from tests.cluster.bed.errors import BedError
+
+
+def up(folder: Path | None) -> None:
+    """Start a cluster that stays until `down`."""
+    describe(owner.start(folder=folder).state)
+
+
+def describe(state: dict[str, object]) -> None:
+    """Print what to type to use a cluster."""
+    print(f"export KUBECONFIG={state['kubeconfig']}")
+    print(f"export PATH={state['bin']}:$PATH   # kubectl, helm3, helm4, ctr")
+
+
+def down() -> None:
+    """End the clusters that were started by hand, and what is left of those that were killed."""
+    for number, entry in registry.written().items():
+        if entry["attached"] and registry.is_alive(number):
+            print(f"cluster {number} is a test run's, and ends with it", file=sys.stderr)
+            continue
+        owner.stop(number)
+        print(f"cluster {number} is gone", file=sys.stderr)
+    registry.sweep()
+
+
+def status() -> None:
+    """Print which clusters there are."""
+    for number, entry in registry.written().items():
+        state = read_state(Path(entry["folder"]))
+        if not registry.is_alive(number):
+            print(f"# cluster {number}: its owner was killed; `down` cleans up after it")
+        elif not state:
+            print(f"# cluster {number}: not ready, in {entry['folder']}")
+        else:
+            print(f"# cluster {number}: ready, in {entry['folder']}")
+            describe(state)
+    if not registry.written():
+        print("# no cluster runs")
+
+
+def main() -> int:
+    """Run a command."""
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    starting = commands.add_parser("up", help=up.__doc__)
+    starting.add_argument("--folder", type=Path, help="where it keeps its files while it runs")
+    commands.add_parser("down", help=down.__doc__)
+    commands.add_parser("status", help=status.__doc__)
+    commands.add_parser("build", help="build its binaries and print where they are")
+    options = parser.parse_args()
+    try:
+        match options.command:
+            case "up":
+                up(options.folder)
+            case "down":
+                down()
+            case "status":
+                status()
+            case "build":
+                print(build.binaries())
+    except BedError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,3 @@
+module vis-receive.invalid/bed/probe
+
+go 1.26.0

@@ -1,0 +1,102 @@
+"""The ledger of a bed's own processes: who was started, and is it still the same process?"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Mapping, Sequence
+
+
+def start_time(pid: int) -> int | None:
+    """Return when a process started, in clock ticks since boot; None when there is none.
+
+    A process id alone may since belong to somebody else.
+    """
+    try:
+        content = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # Field 22; field 2, the name, is in brackets and may hold anything (proc(5)).
+    fields = content.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+@dataclass(frozen=True)
+class Started:
+    """A process that the bed started."""
+
+    name: str
+    pid: int
+    start: int
+
+    def is_alive(self) -> bool:
+        """Whether this very process is still there."""
+        return start_time(self.pid) == self.start
+
+    def send(self, what: signal.Signals) -> None:
+        """Send it a signal, if it is still there."""
+        if self.is_alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, what)
+
+
+class Ledger:
+    """Starts processes, their output into files of their own, and writes down which they are."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "processes.jsonl"
+        self._logs = folder / "logs"
+        self._logs.mkdir(exist_ok=True)
+        self._children: list[subprocess.Popen[bytes]] = []
+        self._writing = threading.Lock()
+
+    def start(
+        self, name: str, command: Sequence[str | Path], environment: Mapping[str, str] | None = None
+    ) -> Started:
+        """Start a process."""
+        with (self._logs / f"{name}.log").open("ab") as log:
+            child = subprocess.Popen(
+                [str(word) for word in command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | dict(environment or {}),
+                cwd="/",
+            )
+        started = Started(name, child.pid, start_time(child.pid) or 0)
+        with self._writing:
+            self._children.append(child)
+            with self._file.open("a") as file:
+                file.write(json.dumps(asdict(started)) + "\n")
+        return started
+
+    def log(self, name: str) -> Path:
+        """Return the file with a process's output."""
+        return self._logs / f"{name}.log"
+
+    def reap(self) -> None:
+        """Take note of the children that have ended."""
+        with self._writing:
+            self._children = [child for child in self._children if child.poll() is None]
+
+
+def written_down(folder: Path) -> list[Started]:
+    """Return the processes of a bed that was started in a folder."""
+    file = folder / "processes.jsonl"
+    if not file.exists():
+        return []
+    # The last line of an owner that was killed may be half.
+    found = []
+    for line in file.read_text().splitlines():
+        with contextlib.suppress(ValueError, TypeError):
+            found.append(Started(**json.loads(line)))
+    return found

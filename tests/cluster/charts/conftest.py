@@ -1,0 +1,35 @@
+"""Fixtures of the charts' tests: both Helms.  They need binaries, no cluster."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.charts.rendering import Helm
+
+
+@pytest.fixture(scope="session")
+def helm_binaries() -> dict[str, Path]:
+    """Return Helm 3 and 4: those that the environment names, else those of the test bed."""
+    given = {name: os.environ.get(f"VIS_RECEIVE_{name.upper()}") for name in ("helm3", "helm4")}
+    if all(given.values()):
+        return {name: Path(str(path)) for name, path in given.items()}
+    # Only here: with both named, no test bed is needed.
+    from tests.cluster.bed.build import binaries  # noqa: PLC0415
+
+    folder = binaries()
+    return {name: folder / name for name in given}
+
+
+@pytest.fixture(params=["helm3", "helm4"])
+def helm(request: pytest.FixtureRequest, helm_binaries: dict[str, Path]) -> Helm:
+    """Return each Helm in turn."""
+    return Helm(helm_binaries[request.param])
+
+
+@pytest.fixture
+def helm3(helm_binaries: dict[str, Path]) -> Helm:
+    """Return Helm 3, where one of them is enough."""
+    return Helm(helm_binaries["helm3"])

@@ -1,0 +1,249 @@
+"""A cluster as the tests see it: the bed of this machine, or one that its user already has."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.cluster.bed.bed import read_state
+from tests.cluster.bed.node import enter, import_image
+from tests.cluster.bed.packet_filter import only_to
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TIMEOUT_S = 240.0
+# What tests may ask for with `@pytest.mark.needs`, and what is missing without it.
+CAPABILITIES = {
+    "two-nodes": "has one node",
+    "multicast": "carries no multicast between pods (as far as is known)",
+    "local-images": "cannot be given images from this machine",
+    "host-control": "has its nodes where this machine cannot reach their processes",
+    "packet-filter": "has no packet filter that the tests may change",
+}
+
+
+class MissingToolError(Exception):
+    """A tool that this cluster is used with is not on the machine."""
+
+
+@dataclass
+class Cluster:
+    """A cluster that is there.
+
+    Attributes
+    ----------
+    kubeconfig
+        How it is reached.
+    capabilities
+        Which of ``CAPABILITIES`` it has.
+    host
+        Address by which its pods reach this machine; empty where that is not known.
+    """
+
+    kubeconfig: Path
+    capabilities: frozenset[str]
+    host: str = ""
+
+    @property
+    def kubectl_path(self) -> str:
+        """Path of kubectl."""
+        return _tool("kubectl")
+
+    def helm_path(self, version: int) -> str:
+        """Return the path of a Helm of that major version."""
+        for name in (f"helm{version}", "helm"):
+            found = shutil.which(name)
+            if found and re.match(rf"v{version}\.", _said(found, "version", "--short")):
+                return found
+        raise MissingToolError(f"no Helm {version} on the PATH")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment in which other tools find the cluster."""
+        return os.environ | {"KUBECONFIG": str(self.kubeconfig)}
+
+    @property
+    def nodes(self) -> list[str]:
+        """Names of the nodes."""
+        listed = self.kubectl("get", "nodes", "--output=name").stdout.split()
+        return [name.removeprefix("node/") for name in listed]
+
+    def kubectl(
+        self,
+        *arguments: str | Path,
+        input: str | None = None,  # noqa: A002 - as subprocess.run calls it
+        check: bool = True,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run kubectl; with ``check`` it must succeed."""
+        return self._run([self.kubectl_path, *map(str, arguments)], input, check=check)
+
+    def get(self, *arguments: str) -> Any:
+        """Return what `kubectl get` finds, as it is in JSON."""
+        return json.loads(self.kubectl("get", *arguments, "--output=json").stdout)
+
+    def apply(self, *objects: dict[str, Any], namespace: str) -> None:
+        """Make or change objects."""
+        listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+        self.kubectl("apply", "--namespace", namespace, "--filename=-", input=json.dumps(listed))
+
+    def helm(
+        self,
+        *arguments: str | Path,
+        version: int = 4,
+        input: str | None = None,  # noqa: A002 - as subprocess.run calls it
+        check: bool = True,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run Helm 3 or 4; with ``check`` it must succeed."""
+        return self._run([self.helm_path(version), *map(str, arguments)], input, check=check)
+
+    def load_image(self, archive: Path, name: str) -> None:
+        """Load an image from an OCI archive into all nodes, where the cluster can take it.
+
+        Elsewhere the image must be in a registry that the cluster knows.
+        """
+        context = self.kubectl("config", "current-context").stdout.strip()
+        if context.startswith("kind-"):
+            kind = [_tool("kind"), "load", "image-archive", str(archive)]
+            self._run([*kind, "--name", context.removeprefix("kind-")], None, check=True)
+        elif "local-images" in self.capabilities:
+            load = [_tool("minikube"), "--profile", context, "image", "load", str(archive)]
+            self._run(load, None, check=True)
+
+    def _run(
+        self, command: list[str], text: str | None, *, check: bool
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command,
+            input=text,
+            stdin=subprocess.DEVNULL if text is None else None,
+            capture_output=True,
+            text=True,
+            env=self.environment,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+        if check and done.returncode:
+            shown = " ".join([Path(command[0]).name, *command[1:]])
+            raise AssertionError(
+                f"{shown} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+            )
+        return done
+
+
+@dataclass
+class LocalCluster(Cluster):
+    """The bed of this machine.
+
+    Attributes
+    ----------
+    state
+        What its owner wrote down.
+    """
+
+    state: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> LocalCluster:
+        """Return the cluster that a bed's state describes."""
+        return cls(Path(state["kubeconfig"]), frozenset(CAPABILITIES), state["host"], state)
+
+    @property
+    def _known(self) -> dict[str, Any]:
+        assert self.state is not None
+        return self.state
+
+    @property
+    def bin(self) -> Path:
+        """Folder of the bed's binaries."""
+        return Path(self._known["bin"])
+
+    @property
+    def kubectl_path(self) -> str:
+        """Path of kubectl."""
+        return str(self.bin / "kubectl")
+
+    def helm_path(self, version: int) -> str:
+        """Return the path of a Helm of that major version."""
+        return str(self.bin / f"helm{version}")
+
+    def node_folder(self, node: str) -> Path:
+        """Return the folder of a node; its ``kubelet`` is the node's /var/lib/kubelet."""
+        return Path(self._known["nodes"][node]["folder"])
+
+    def on_node(self, node: str, *command: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run a command of this machine with the mounts and the network of a node."""
+        holder = self._known["nodes"][node]["holder"]
+        return self._run([*enter(holder), *map(str, command)], None, check=True)
+
+    def load_image(self, archive: Path, name: str) -> None:
+        """Load an image from an OCI archive into all nodes."""
+        for node in self._known["nodes"].values():
+            import_image(node["holder"], self.bin, archive, name)
+
+    def host_pid(self, namespace: str, pod: str, container: str) -> int:
+        """Return the id of a container's first process, as this machine knows it."""
+        found = self.get("pod", pod, "--namespace", namespace)
+        status = found["status"]
+        for one in [*status.get("initContainerStatuses", []), *status["containerStatuses"]]:
+            if one["name"] == container:
+                identity = one["containerID"].partition("://")[2]
+                break
+        else:
+            raise AssertionError(f"pod {pod} has no container {container}")
+        tasks = self.on_node(
+            found["spec"]["nodeName"],
+            *(self.bin / "ctr", "--address", "/run/containerd/containerd.sock"),
+            *("--namespace", "k8s.io", "tasks", "list"),
+        ).stdout
+        for line in tasks.splitlines():
+            if line.split()[0] == identity:
+                return int(line.split()[1])
+        raise AssertionError(f"container {container} of pod {pod} does not run")
+
+    @contextlib.contextmanager
+    def packet_filter(self, *allowed: tuple[str, int]) -> Iterator[None]:
+        """Reject what pods send out of the cluster, but to these TCP addresses and ports."""
+        with only_to(self._known["network"], allowed):
+            yield
+
+
+def existing(declared: frozenset[str]) -> Cluster:
+    """Return the cluster of the current context.
+
+    Parameters
+    ----------
+    declared
+        What its user says it can, beyond what is seen.
+    """
+    chosen = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
+    kubeconfig = Path(chosen) if chosen else Path.home() / ".kube" / "config"
+    if state := read_state(kubeconfig.parent):
+        return LocalCluster.of(state)
+    cluster = Cluster(kubeconfig, declared)
+    context = cluster.kubectl("config", "current-context").stdout.strip()
+    seen = set(declared)
+    if len(cluster.nodes) > 1:
+        seen.add("two-nodes")
+    if context.startswith("kind-") or context == "minikube":
+        seen.add("local-images")
+    cluster.capabilities = frozenset(seen)
+    return cluster
+
+
+def _tool(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise MissingToolError(f"{name} is not on the PATH")
+    return found
+
+
+def _said(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
