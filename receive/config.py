@@ -271,7 +271,9 @@ def _key(name: str) -> Key:
 
 def _masked(key: Key, value: Any) -> Any:
     if key.secret == "userinfo" and isinstance(value, str):  # noqa: S105 (what is masked)
+        value, asked, _ = value.partition("?")  # a query may hold a token
         scheme, separator, rest = value.rpartition("://")
         _, at, host = rest.rpartition("@")
-        return f"{scheme}{separator}{_MASK}@{host}" if at else value
+        masked = f"{scheme}{separator}{_MASK}@{host}" if at else value
+        return f"{masked}?{_MASK}" if asked else masked
     return _MASK if key.secret and value is not None else value

@@ -118,7 +118,7 @@ def _fetch(
     partial.replace(record)
     found.rename(target)
     logger.info(
-        "%s is there, from %s: %s unpacked, SHA-256 %s",
+        "%s is there, from %s: unpacked %s, SHA-256 %s",
         target,
         source.shown,
         format_amount(limits.unpacked_bytes, time.monotonic() - started_s),

@@ -421,6 +421,42 @@ def test_a_remote_that_comes_is_waited_for(receiver, conf, tmp_path, pushing):
         assert contents(remote.root / "bucket" / "demo.ms") == contents(made)
 
 
+def test_what_arrived_damaged_is_seen_and_sent_again(receiver, webdav, conf, tmp_path):
+    """Of the right size and time, so that nothing but its contents tells."""
+    [made] = receiver.complete()
+    conf.write_text(webdav.config())
+    damaged = webdav.root / "bucket" / "demo.ms" / "table.f0"
+    once = tmp_path / "once"
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    wrapper = folder / "rclone"
+    wrapper.write_text(
+        textwrap.dedent(f"""\
+            #!/bin/sh
+            "{remotes.RCLONE}" "$@"
+            code=$?
+            case " $* " in *" copy "*) if mkdir "{once}" 2>/dev/null; then
+                touch -r "{damaged}" "{once}/time"
+                printf x | dd of="{damaged}" conv=notrunc bs=1 seek=70000 2>/dev/null
+                touch -r "{once}/time" "{damaged}"
+            fi;; esac
+            exit $code
+            """)
+    )
+    wrapper.chmod(0o755)
+    done = subprocess.run(
+        command(receiver, conf, results__retries=1),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_S,
+        env=ENVIRONMENT | {"PATH": f"{folder}:{ENVIRONMENT['PATH']}"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "attempt 1 of 2 is not there as it is here" in done.stderr
+    assert contents(damaged.parent) == contents(made)
+
+
 # --- receivers that do not end well -------------------------------------------------------------
 
 

@@ -180,6 +180,9 @@ def test_credentials_are_hidden_where_they_would_be_seen():
     assert json.loads(plain.to_json())["proxy.server"] == "proxy:8888"
     no_scheme = Config.from_mapping({"proxy.server": "me:sesame@proxy:8888"})
     assert json.loads(no_scheme.to_json())["proxy.server"] == "***@proxy:8888"
+    presigned = Config.from_mapping({"model.url": "https://u:p@host/a.zip?token=hush"})
+    assert json.loads(presigned.to_json())["model.url"] == "https://***@host/a.zip?***"
+    assert "hush" not in repr(presigned)
 
 
 @pytest.mark.parametrize(

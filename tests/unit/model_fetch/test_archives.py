@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from receive.config import Config
-from receive.errors import InputError
+from receive.errors import InputError, OutputError
 from receive.model_fetch.fetch import Bounds, fetch_model
+from receive.model_fetch.limits import Limits
 from tests import archives
 from tests.archives import regular, special, tar_of, zip_of
 
@@ -172,6 +173,21 @@ def test_bombs(tmp_path, kind):
     content = archives.packed(kind, {"sim-vis.ms/table.dat": bytes(80 << 20)})
     assert_refused(tmp_path, content, "--max-ratio", max_ratio=100)
     assert_refused(tmp_path, content, "--max-unpacked", max_unpacked_bytes=1 << 20)
+
+
+def test_what_the_disk_has_no_room_for(tmp_path):
+    limits = Limits("archive", 1, tmp_path)
+    limits.check_space(1)
+    with pytest.raises(OutputError, match="there is room for"):
+        limits.check_space(1 << 62)
+
+
+def test_too_many_files(tmp_path):
+    limits = Limits("archive", 1, tmp_path, max_files=2)
+    limits.add_file()
+    limits.add_file()
+    with pytest.raises(InputError, match="more than 2 files"):
+        limits.add_file()
 
 
 def test_a_zip_that_holds_more_than_it_says(tmp_path):
