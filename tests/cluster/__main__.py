@@ -22,9 +22,11 @@ def describe(state: dict[str, object]) -> None:
     print(f"export PATH={state['bin']}:$PATH   # kubectl, helm3, helm4, ctr")
 
 
-def down(*, dead: bool) -> None:
+def down(wanted: int | None, *, dead: bool) -> None:
     """End the clusters that were started by hand, and what is left of those that were killed."""
     for number, entry in registry.written().items():
+        if wanted not in {None, number}:
+            continue
         if registry.is_alive(number):
             if entry["attached"]:
                 print(f"cluster {number} is a test run's, and ends with it", file=sys.stderr)
@@ -57,6 +59,7 @@ def main() -> int:
     starting = commands.add_parser("up", help=up.__doc__)
     starting.add_argument("--folder", type=Path, help="where it keeps its files while it runs")
     ending = commands.add_parser("down", help=down.__doc__)
+    ending.add_argument("number", type=int, nargs="?", help="only this one (see status)")
     ending.add_argument("--dead", action="store_true", help="only those whose owner was killed")
     commands.add_parser("status", help=status.__doc__)
     building = commands.add_parser("build", help="build its binaries and print where they are")
@@ -69,7 +72,7 @@ def main() -> int:
             case "up":
                 up(options.folder)
             case "down":
-                down(dead=options.dead)
+                down(options.number, dead=options.dead)
             case "status":
                 status()
             case "build" if options.if_usable and (reason := owner.why_not()):
