@@ -38,5 +38,5 @@ image: {{ include "vis-receive.image" (list .root .image) | quote }}
 imagePullPolicy: {{ . }}
 {{- end }}
 securityContext:
-  {{- include "vis-receive.containerSecurity" (list .root .device) | nindent 2 }}
+  {{- include "vis-receive.containerSecurity" (list .root .device (.transport | default "")) | nindent 2 }}
 {{- end }}
