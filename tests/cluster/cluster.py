@@ -7,14 +7,19 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.cluster.bed import cgroups
+from tests.cluster.bed.addresses import Addresses
 from tests.cluster.bed.bed import read_state
 from tests.cluster.bed.node import enter, import_image
 from tests.cluster.bed.packet_filter import only_to
+from tests.cluster.bed.processes import Ledger, written_down
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -179,10 +184,34 @@ class LocalCluster(Cluster):
         """Return the folder of a node; its ``kubelet`` is the node's /var/lib/kubelet."""
         return Path(self._known["nodes"][node]["folder"])
 
+    def holder(self, node: str) -> int:
+        """Return the process that keeps the mounts and the network of a node."""
+        return int(self._known["nodes"][node]["holder"])
+
     def on_node(self, node: str, *command: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a command of this machine with the mounts and the network of a node."""
-        holder = self._known["nodes"][node]["holder"]
-        return self._run([*enter(holder), *map(str, command)], None, check=True)
+        return self._run([*enter(self.holder(node)), *map(str, command)], None, check=True)
+
+    def restart_kubelet(self, node: str) -> None:
+        """End the kubelet of a node and start it again; pods go on."""
+        folder = Path(self._known["folder"])
+        name = f"{node}-kubelet"
+        *_, kubelet = [one for one in written_down(folder) if one.name == name]
+        process = Path(f"/proc/{kubelet.pid}")
+        command = (process / "cmdline").read_text().split("\0")[:-1]
+        variables = (process / "environ").read_text().split("\0")[:-1]
+        environment = dict(line.split("=", 1) for line in variables)
+        kubelet.send(signal.SIGTERM)
+        wait_until(lambda: not kubelet.is_alive(), f"the kubelet of {node} ends")
+        bed = Addresses(self._known["number"]).name
+        # What is born in the bed's control groups is ended with the bed.
+        cgroups.join(bed)
+        try:
+            Ledger(folder).start(
+                name, [*enter(self.holder(node)), *command], {"PATH": environment["PATH"]}
+            )
+        finally:
+            cgroups.leave(bed)
 
     def load_image(self, archive: Path, name: str) -> None:
         """Load an image from an OCI archive into all nodes."""

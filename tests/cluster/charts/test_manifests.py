@@ -16,8 +16,8 @@ KUBERNETES = "1.36"
 # Defined by operators, so the API's own schemas do not have them.
 CUSTOM = {"PodMonitor"}
 SECRET_TEXTS = ("hunter2", "s3cr3t")
-MEANT_FOR_ROOT = {"rdma-root", "own-model"}
-LOOSE = {"rdma-root", "rdma-file", "host-network"}
+MEANT_FOR_ROOT = {"rdma-root", "rdma-sriov", "own-model"}
+LOOSE = {"rdma-root", "rdma-sriov", "rdma-file", "host-network"}
 
 pytestmark = pytest.mark.parametrize(("chart", "values"), ALL_FILES, ids=ids)
 
