@@ -18,7 +18,7 @@ from tests.cluster.bed.addresses import Addresses
 from tests.cluster.bed.bed import read_state
 from tests.cluster.bed.node import enter, import_image
 from tests.cluster.bed.packet_filter import only_to
-from tests.cluster.bed.processes import Ledger, written_down
+from tests.cluster.bed.processes import start_time
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -194,22 +194,25 @@ class LocalCluster(Cluster):
 
     def restart_kubelet(self, node: str) -> None:
         """End the kubelet of a node and start it again; pods go on."""
-        folder = Path(self._known["folder"])
-        name = f"{node}-kubelet"
-        *_, kubelet = [one for one in written_down(folder) if one.name == name]
-        process = Path(f"/proc/{kubelet.pid}")
-        command = (process / "cmdline").read_text().split("\0")[:-1]
-        variables = (process / "environ").read_text().split("\0")[:-1]
-        environment = dict(line.split("=", 1) for line in variables)
-        kubelet.send(signal.SIGTERM)
-        wait_until(lambda: not kubelet.is_alive(), f"the kubelet of {node} ends")
         bed = Addresses(self._known["number"]).name
-        # What is born in the bed's control groups is ended with the bed.
+        own = f"--hostname-override={node}"
+        [pid] = [pid for pid in cgroups.processes(bed) if own in _words(pid, "cmdline")]
+        command, variables = _words(pid, "cmdline"), _words(pid, "environ")
+        os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: start_time(pid) is None, f"the kubelet of {node} ends")
+        # What is born in the bed's control groups is ended with the bed, and not ours to wait for.
         cgroups.join(bed)
         try:
-            Ledger(folder).start(
-                name, [*enter(self.holder(node)), *command], {"PATH": environment["PATH"]}
-            )
+            with (Path(self._known["folder"]) / "logs" / f"{node}-kubelet.log").open("ab") as log:
+                subprocess.run(
+                    ["setsid", "--fork", *enter(self.holder(node)), *command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=dict(variable.split("=", 1) for variable in variables),
+                    cwd="/",
+                    check=True,
+                )
         finally:
             cgroups.leave(bed)
 
@@ -275,6 +278,14 @@ def _open_nodes(cluster: Cluster) -> list[str]:
         for node in cluster.get("nodes")["items"]
         if all(taint["effect"] != "NoSchedule" for taint in node["spec"].get("taints", []))
     ]
+
+
+def _words(pid: int, kind: str) -> list[str]:
+    """Return the command line or the environment of a process; nothing when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/{kind}").read_text(errors="surrogateescape").split("\0")[:-1]
+    except OSError:
+        return []
 
 
 def _tool(name: str) -> str:
