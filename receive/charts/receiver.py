@@ -6,6 +6,7 @@ from receive.charts.common import (
     EXTRAS,
     IMAGE_PULL_SECRETS,
     MODEL,
+    MODEL_FETCH,
     NAMES,
     SCHEDULING,
     SECURITY,
@@ -38,6 +39,7 @@ _OBSERVATION = Section(
             schema=count(1),
         ),
         MODEL,
+        *MODEL_FETCH,
         Category(name="transmit", doc="The sender in each pod, which makes a release a test."),
         Category(
             name="reception",

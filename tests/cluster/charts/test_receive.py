@@ -68,11 +68,19 @@ def test_the_failure_policy_and_what_turns_it_off(helm):
         codes = [rule["onExitCodes"] for rule in failed]
         return {code["containerName"]: code["values"] for code in codes}
 
-    assert rules() == {"receiver": [2]}
-    assert rules(*PUSHES) == {"receiver": [2], "push": [2, 10]}
+    assert rules() == {"model": [2], "receiver": [2], "sender": [2]}
+    alone = ("--set", "transmit.model=false,model.pull=false,reception.datamodel=/data/model.ms")
+    assert rules(*alone) == {"receiver": [2]}
+    assert rules(*alone, *PUSHES) == {"receiver": [2], "push": [2, 10]}
     off = helm.template("receive", "--set", "replaceLostPodsQuickly=true,attempts=0").job
     assert "podFailurePolicy" not in off
     assert off["backoffLimitPerIndex"] == 0
+
+
+def test_the_end_of_a_failed_containers_log_is_its_message(helm):
+    release = helm.template("receive", *PUSHES)
+    policies = {one["terminationMessagePolicy"] for one in release.containers.values()}
+    assert policies == {"FallbackToLogsOnError"}
 
 
 def test_deadlines(helm):
@@ -97,6 +105,8 @@ def test_probes_ask_the_monitor_and_starting_may_take_start_timeout(helm):
     startup = receiver["startupProbe"]
     assert startup["httpGet"] == {"path": "/readyz", "port": "monitor"}
     assert startup["failureThreshold"] * startup["periodSeconds"] == 90
+    # It has nothing to close yet.
+    assert startup["terminationGracePeriodSeconds"] == 10
     assert receiver["readinessProbe"]["httpGet"]["path"] == "/readyz"
     assert receiver["livenessProbe"]["httpGet"]["path"] == "/healthz"
     off = helm.template("receive", "--set", "monitor.port=0")
