@@ -7,19 +7,17 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.cluster.bed import cgroups
+from tests.cluster.bed import outage
 from tests.cluster.bed.addresses import Addresses
 from tests.cluster.bed.bed import read_state
 from tests.cluster.bed.node import enter, import_image
 from tests.cluster.bed.packet_filter import only_to
-from tests.cluster.bed.processes import start_time
-from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -184,42 +182,20 @@ class LocalCluster(Cluster):
         """Return the folder of a node; its ``kubelet`` is the node's /var/lib/kubelet."""
         return Path(self._known["nodes"][node]["folder"])
 
-    def holder(self, node: str) -> int:
-        """Return the process that keeps the mounts and the network of a node."""
-        return int(self._known["nodes"][node]["holder"])
-
     def on_node(self, node: str, *command: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a command of this machine with the mounts and the network of a node."""
         return self._run([*enter(self.holder(node)), *map(str, command)], None, check=True)
 
-    def restart_kubelet(self, node: str) -> None:
-        """End the kubelet of a node and start it again; pods go on."""
-        bed = Addresses(self._known["number"]).name
-        own = f"--hostname-override={node}"
-        [pid] = [pid for pid in cgroups.processes(bed) if own in _words(pid, "cmdline")]
-        command, variables = _words(pid, "cmdline"), _words(pid, "environ")
-        os.kill(pid, signal.SIGTERM)
-        wait_until(lambda: start_time(pid) is None, f"the kubelet of {node} ends")
-        # What is born in the bed's control groups is ended with the bed, and not ours to wait for.
-        cgroups.join(bed)
-        try:
-            with (Path(self._known["folder"]) / "logs" / f"{node}-kubelet.log").open("ab") as log:
-                subprocess.run(
-                    ["setsid", "--fork", *enter(self.holder(node)), *command],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    env=dict(variable.split("=", 1) for variable in variables),
-                    cwd="/",
-                    check=True,
-                )
-        finally:
-            cgroups.leave(bed)
+    def holder(self, node: str) -> int:
+        """Return the process that keeps the mounts and the network of a node."""
+        return int(self._known["nodes"][node]["holder"])
 
     def load_image(self, archive: Path, name: str) -> None:
         """Load an image from an OCI archive into all nodes."""
-        for node in self._known["nodes"].values():
-            import_image(node["holder"], self.bin, archive, name)
+        holders = [node["holder"] for node in self._known["nodes"].values()]
+        with ThreadPoolExecutor(len(holders)) as side_by_side:
+            # The list asks for what went wrong.
+            list(side_by_side.map(lambda one: import_image(one, self.bin, archive, name), holders))
 
     def host_pid(self, namespace: str, pod: str, container: str) -> int:
         """Return the id of a container's first process, as this machine knows it."""
@@ -240,6 +216,18 @@ class LocalCluster(Cluster):
             if line.split()[0] == identity:
                 return int(line.split()[1])
         raise AssertionError(f"container {container} of pod {pod} does not run")
+
+    def fail_node(self, node: str) -> None:
+        """Kill all that runs on a node, its daemons and containers, at once."""
+        outage.fail(Addresses(self._known["number"]), node)
+
+    def recover_node(self, node: str) -> None:
+        """Start the daemons of a node that has failed; it is ready a few seconds later."""
+        outage.recover(Path(self._known["folder"]), self.bin, node)
+
+    def restart_kubelet(self, node: str) -> None:
+        """Restart the kubelet of a node; its pods go on."""
+        outage.restart(Path(self._known["folder"]), f"{node}-kubelet")
 
     @contextlib.contextmanager
     def packet_filter(self, *allowed: tuple[str, int]) -> Iterator[None]:
@@ -278,14 +266,6 @@ def _open_nodes(cluster: Cluster) -> list[str]:
         for node in cluster.get("nodes")["items"]
         if all(taint["effect"] != "NoSchedule" for taint in node["spec"].get("taints", []))
     ]
-
-
-def _words(pid: int, kind: str) -> list[str]:
-    """Return the command line or the environment of a process; nothing when it has ended."""
-    try:
-        return Path(f"/proc/{pid}/{kind}").read_text(errors="surrogateescape").split("\0")[:-1]
-    except OSError:
-        return []
 
 
 def _tool(name: str) -> str:

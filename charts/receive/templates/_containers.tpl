@@ -71,8 +71,9 @@ ports:
 {{- end }}
 
 {{/*
-Started is ready: a receiver that hangs before packets can come is ended when push gives up too. A
-busy receiver may be slow to answer, so only two silent minutes count as dead.
+Started is ready: a receiver that hangs before packets can come is ended when push gives up too, and
+soon, since it has nothing to close yet. A busy receiver may be slow to answer, so only two silent
+minutes count as dead.
 */}}
 {{- define "receive.probes" -}}
 {{- $timeout := include "vis-receive.text" (list (.Values.results | default dict).start_timeout 300) | float64 -}}
@@ -81,6 +82,7 @@ startupProbe:
   periodSeconds: 2
   timeoutSeconds: 5
   failureThreshold: {{ max 1 (divf $timeout 2 | ceil | int) }}
+  terminationGracePeriodSeconds: {{ include "vis-receive.text" (list .Values.terminationGracePeriodSeconds 30) | int | min 10 | max 1 }}
 readinessProbe:
   httpGet: {path: /readyz, port: monitor}
   periodSeconds: 5

@@ -166,6 +166,7 @@ securityContext:
     - /etc/vis-receive-secret/config.json
     - --to
     - /model
+    {{- with include "vis-receive.modelOptions" . }}{{ trim . | nindent 4 }}{{ end }}
   env:
     {{- include "vis-receive.env" . | nindent 4 }}
     {{- with include "vis-receive.proxyEnv" . }}{{ trim . | nindent 4 }}{{ end }}
@@ -180,4 +181,16 @@ securityContext:
     {{- with include "vis-receive.caMount" . }}{{ trim . | nindent 4 }}{{ end }}
     - name: model
       mountPath: /model
+{{- end }}
+
+{{/* Options of the command that fetches the model; each is the command's own where nobody says. */}}
+{{- define "vis-receive.modelOptions" -}}
+{{- $fetch := .Values.modelFetch | default dict -}}
+{{- range $name, $option := dict "retries" "--retries" "stallTimeout" "--stall-timeout" "maxUnpacked" "--max-unpacked" "maxRatio" "--max-ratio" -}}
+{{- with include "vis-receive.text" (list (get $fetch $name) "") }}
+{{- $value := . }}
+{{- if eq $name "maxUnpacked" }}{{ $value = include "vis-receive.bytes" . }}{{ end }}
+- {{ printf "%s=%s" $option $value | quote }}
+{{- end -}}
+{{- end -}}
 {{- end }}
