@@ -6,6 +6,7 @@ from receive.charts.common import (
     EXTRAS,
     IMAGE_PULL_SECRETS,
     MODEL,
+    MODEL_FETCH,
     NAMES,
     SCHEDULING,
     SECURITY,
@@ -31,6 +32,7 @@ _SENDING = Section(
             schema=count(0),
         ),
         MODEL,
+        *MODEL_FETCH,
         Category(name="reader", doc="What the sender reads of the model."),
         Category(name="payload", doc="What heaps look like."),
         Category(
