@@ -97,7 +97,8 @@ NAMES = Section(
         Value(
             name="fullnameOverride",
             default="",
-            doc="Name of everything instead of the release's name.",
+            doc="Name of everything instead of the release's name. Not to be changed by an "
+            "upgrade: that would end the observation and begin another.",
             schema=text(),
         ),
         Value(

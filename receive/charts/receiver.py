@@ -168,8 +168,8 @@ _NETWORK = Section(
         Value(
             name="network.hostNetwork",
             default=False,
-            doc="Use the node's own network; pods on one node must then not share ports. Pod "
-            "Security's level `privileged`.",
+            doc="Use the node's own network. The monitor's port then keeps two pods off one node, "
+            "unless `monitor.port` is 0. Needs Pod Security's level `privileged`.",
             schema=boolean(),
         ),
         Value(

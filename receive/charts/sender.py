@@ -59,7 +59,7 @@ _RESOURCES = Section(
         Value(
             name="network.hostNetwork",
             default=False,
-            doc="Use the node's own network. Pod Security's level `privileged`.",
+            doc="Use the node's own network. Needs Pod Security's level `privileged`.",
             schema=boolean(),
         ),
         Value(
