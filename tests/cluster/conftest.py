@@ -176,7 +176,14 @@ def images(cluster: Cluster, request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture
 def namespace(cluster: Cluster) -> Iterator[str]:
-    """Return a new namespace under restricted Pod Security."""
+    """Return a new namespace; a module may have one for all its tests (new_namespace)."""
+    with new_namespace(cluster) as name:
+        yield name
+
+
+@contextlib.contextmanager
+def new_namespace(cluster: Cluster) -> Iterator[str]:
+    """Make a namespace under restricted Pod Security, and remove it afterwards."""
     name = f"test-{secrets.token_hex(4)}"
     cluster.kubectl("create", "namespace", name)
     cluster.kubectl("label", "namespace", name, *RESTRICTED)
@@ -184,8 +191,10 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     cluster.kubectl(
         *("wait", "--namespace", name, "--for=create", "serviceaccount/default", "--timeout=60s")
     )
-    yield name
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
+    try:
+        yield name
+    finally:
+        cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
 @pytest.hookimpl(wrapper=True)

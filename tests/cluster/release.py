@@ -181,6 +181,14 @@ def exit_codes(pod: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
+def message(pod: Mapping[str, Any], container: str) -> str:
+    """Return the message of a container that has ended, as `kubectl describe pod` shows it."""
+    status = pod["status"]
+    every = status.get("initContainerStatuses", []) + status.get("containerStatuses", [])
+    [ended] = [one["state"]["terminated"] for one in every if one["name"] == container]
+    return str(ended.get("message", ""))
+
+
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return dotted keys as the maps that charts take."""
     root: dict[str, Any] = {}
