@@ -132,6 +132,13 @@ class Release:
         """Return the exit code of a container of the newest pod of an index; None before."""
         return exit_codes(self.pods(index)[-1]).get(container)
 
+    def manifests(self) -> str:
+        """Return its objects as everybody may read them: all but Secrets, and its notes."""
+        kinds = "job,pod,service,configmap,serviceaccount,persistentvolumeclaim"
+        selector = f"app.kubernetes.io/instance={self.name}"
+        there = self.kubectl("get", kinds, "-l", selector, "-o", "yaml")
+        return there + self.helm("get", "notes", self.name).stdout
+
     def overview(self) -> str:
         """Return what operators look at first."""
         return self.kubectl("get", "all", "-o", "wide", check=False)
