@@ -66,6 +66,7 @@ class Server:
 
     def fetch(self, path: str, to: Path) -> Path:
         """Copy a file or a folder out of the pod."""
+        self.wait_until_ready()
         self.kubectl("cp", f"{self.name}:{path}", to, "--retries=3")
         return to
 
