@@ -8,10 +8,13 @@ import os
 import re
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.cluster.bed import outage
+from tests.cluster.bed.addresses import Addresses
 from tests.cluster.bed.bed import read_state
 from tests.cluster.bed.node import enter, import_image
 from tests.cluster.bed.packet_filter import only_to
@@ -186,8 +189,10 @@ class LocalCluster(Cluster):
 
     def load_image(self, archive: Path, name: str) -> None:
         """Load an image from an OCI archive into all nodes."""
-        for node in self._known["nodes"].values():
-            import_image(node["holder"], self.bin, archive, name)
+        holders = [node["holder"] for node in self._known["nodes"].values()]
+        with ThreadPoolExecutor(len(holders)) as side_by_side:
+            # The list asks for what went wrong.
+            list(side_by_side.map(lambda one: import_image(one, self.bin, archive, name), holders))
 
     def host_pid(self, namespace: str, pod: str, container: str) -> int:
         """Return the id of a container's first process, as this machine knows it."""
@@ -208,6 +213,18 @@ class LocalCluster(Cluster):
             if line.split()[0] == identity:
                 return int(line.split()[1])
         raise AssertionError(f"container {container} of pod {pod} does not run")
+
+    def fail_node(self, node: str) -> None:
+        """Kill all that runs on a node, its daemons and containers, at once."""
+        outage.fail(Addresses(self._known["number"]), node)
+
+    def recover_node(self, node: str) -> None:
+        """Start the daemons of a node that has failed; it is ready a few seconds later."""
+        outage.recover(Path(self._known["folder"]), self.bin, node)
+
+    def restart_kubelet(self, node: str) -> None:
+        """Restart the kubelet of a node; its pods go on."""
+        outage.restart(Path(self._known["folder"]), f"{node}-kubelet")
 
     @contextlib.contextmanager
     def packet_filter(self, *allowed: tuple[str, int]) -> Iterator[None]:

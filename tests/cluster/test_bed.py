@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cluster.bed.images import PROBE, write_archive
+from tests.cluster.bed.processes import start_time
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -338,3 +339,44 @@ def test_a_drained_node_gives_its_pods_to_the_other(cluster: Cluster, namespace:
         assert {one["spec"]["nodeName"] for one in running} == {"node-1"}
     finally:
         cluster.kubectl("uncordon", "node-2")
+
+
+def is_ready(cluster: Cluster, node: str) -> str:
+    """Return the status of a node's condition Ready: True, False or Unknown."""
+    condition = 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'
+    return cluster.kubectl("get", "node", node, "--output", condition).stdout
+
+
+@pytest.mark.needs("two-nodes")
+def test_pods_go_on_while_a_kubelet_restarts(cluster: LocalCluster, namespace: str) -> None:
+    cluster.apply(pod("goes-on", "sleep", node="node-2"), namespace=namespace)
+    wait_for(cluster, namespace, "pod/goes-on", "condition=Ready")
+    before = cluster.host_pid(namespace, "goes-on", "probe")
+
+    cluster.restart_kubelet("node-2")
+
+    cluster.apply(pod("later", "lookup", "kubernetes.default", node="node-2"), namespace=namespace)
+    assert said(cluster, namespace, "later")
+    assert cluster.host_pid(namespace, "goes-on", "probe") == before
+
+
+@pytest.mark.needs("two-nodes")
+def test_a_node_that_lost_its_power_is_missed_and_comes_back(
+    cluster: LocalCluster, namespace: str
+) -> None:
+    cluster.apply(pod("lost", "sleep", node="node-2"), namespace=namespace)
+    wait_for(cluster, namespace, "pod/lost", "condition=Ready")
+    process = cluster.host_pid(namespace, "lost", "probe")
+
+    cluster.fail_node("node-2")
+    try:
+        assert start_time(process) is None
+        wait_until(lambda: is_ready(cluster, "node-2") == "Unknown", "it is missed", 120)
+    finally:
+        cluster.recover_node("node-2")
+
+    wait_until(lambda: is_ready(cluster, "node-2") == "True", "it is back")
+    wait_for_phase(cluster, namespace, "lost", "Failed")
+    wait_until(lambda: not cluster.get("node", "node-2")["spec"].get("taints"), "it takes pods")
+    cluster.apply(pod("new", "lookup", "kubernetes.default", node="node-2"), namespace=namespace)
+    assert said(cluster, namespace, "new")

@@ -46,8 +46,20 @@ def _tracker() -> Path:
 def make(bed: str, nodes: list[str]) -> None:
     """Make the groups of a bed, of its daemons and of each node."""
     for hierarchy in hierarchies():
-        for group in (bed, f"{bed}/{DAEMONS}", *(f"{bed}/{node}" for node in nodes)):
+        of_nodes = [f"{bed}/{group}" for node in nodes for group in (node, daemons_of(node))]
+        for group in (bed, f"{bed}/{DAEMONS}", *of_nodes):
             _make_one(hierarchy / group)
+
+
+def daemons_of(node: str) -> str:
+    """Return the group of a node's own daemons, and of the shims of its containers."""
+    return f"{node}-{DAEMONS}"
+
+
+def born_in(bed: str, group: str) -> tuple[str, ...]:
+    """Return what to put before a command so that it begins in a group of a bed."""
+    file = _tracker() / bed / group / "cgroup.procs"
+    return ("sh", "-c", 'echo $$ > "$1"; shift; exec "$@"', "join", str(file))
 
 
 def _make_one(group: Path) -> None:
@@ -82,11 +94,10 @@ def leave(bed: str) -> None:
 def processes(bed: str) -> set[int]:
     """Return the ids of all processes of a bed but this one."""
     found: set[int] = set()
-    if not (_tracker() / bed).exists():
-        return found
-    for file in (_tracker() / bed).rglob("cgroup.procs"):
+    # Unlike Path.rglob, os.walk bears with groups that go meanwhile.
+    for group, _, _ in os.walk(_tracker() / bed):
         with contextlib.suppress(OSError):
-            found |= set(map(int, file.read_text().split()))
+            found |= set(map(int, (Path(group) / "cgroup.procs").read_text().split()))
     return found - {os.getpid()}
 
 

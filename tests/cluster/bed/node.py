@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.cluster.bed.cgroups import born_in, daemons_of
 from tests.cluster.bed.errors import BedError
 from tests.cluster.bed.images import PAUSE
 from tests.cluster.bed.network import inside, plugins, write_pod_network
@@ -43,7 +44,7 @@ exec "$pause"
 """
 KUBELET_PORT = 10250
 HEALTH_PORT = 10248
-HOLD_TIMEOUT_S = 20.0
+HOLD_TIMEOUT_S = 60.0
 LOOK_EVERY_S = 0.01
 CONTAINERD_CONFIG = """\
 version = 3
@@ -100,6 +101,7 @@ class Node:
         self._addresses = addresses
         self._bin = binaries
         self._ledger = ledger
+        self._join = born_in(addresses.name, daemons_of(name))
         folder.mkdir()
         for own in MOUNTED.values():
             (folder / own).mkdir()
@@ -208,18 +210,14 @@ class Node:
     def _start(self, program: str, *command: str | Path) -> Started:
         path = ":".join([str(self._bin), *SYSTEM_PATH, "/usr/local/bin", "/usr/bin", "/bin"])
         return self._ledger.start(
-            f"{self.name}-{program}", [*enter(self.holder.pid), *command], {"PATH": path}
+            f"{self.name}-{program}",
+            [*self._join, *enter(self.holder.pid), *command],
+            {"PATH": path},
         )
 
     def wait_for_containerd(self) -> None:
         """Wait until containerd takes images."""
-        ctr = [*enter(self.holder.pid), str(self._bin / "ctr"), "--address", SOCKET, "version"]
-        deadline_s = time.monotonic() + HOLD_TIMEOUT_S
-        while subprocess.run(ctr, capture_output=True, check=False).returncode:
-            if time.monotonic() > deadline_s:
-                log = self._ledger.log(f"{self.name}-containerd")
-                raise BedError(f"containerd of {self.name} does not answer: see {log}")
-            time.sleep(0.1)
+        wait_for_containerd(self.holder.pid, self._bin)
 
     def import_image(self, archive: Path, name: str) -> None:
         """Load an image."""
@@ -231,6 +229,28 @@ def enter(holder: int) -> tuple[str, ...]:
     return (path_of("nsenter") or "nsenter", f"--target={holder}", "--mount", "--net", "--uts")
 
 
+def _ctr(holder: int, binaries: Path) -> list[str]:
+    ctr = str(binaries / "ctr")
+    return [*enter(holder), ctr, "--address", SOCKET, "--namespace", "k8s.io"]
+
+
+def wait_for_containerd(holder: int, binaries: Path) -> None:
+    """Wait until containerd answers on the node of a holder.
+
+    Raises
+    ------
+    BedError
+        When it does not.
+    """
+    version = [*_ctr(holder, binaries), "version"]
+    deadline_s = time.monotonic() + HOLD_TIMEOUT_S
+    while (done := subprocess.run(version, capture_output=True, check=False)).returncode:
+        if time.monotonic() > deadline_s:
+            said = done.stderr.decode(errors="replace").strip()
+            raise BedError(f"containerd does not answer: {said}")
+        time.sleep(0.1)
+
+
 def import_image(holder: int, binaries: Path, archive: Path, name: str) -> None:
     """Load an image into a node by a name, whatever name its archive gives it.
 
@@ -239,8 +259,15 @@ def import_image(holder: int, binaries: Path, archive: Path, name: str) -> None:
     BedError
         When containerd does not take it.
     """
-    ctr = [*enter(holder), str(binaries / "ctr"), "--address", SOCKET, "--namespace", "k8s.io"]
-    command = [*ctr, "images", "import", "--index-name", name, "--local", str(archive)]
+    command = [
+        *_ctr(holder, binaries),
+        "images",
+        "import",
+        "--index-name",
+        name,
+        "--local",
+        str(archive),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BedError(f"{archive} could not be loaded as {name}: {done.stderr.strip()}")

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 LEDGER = "processes.jsonl"
+# Its group is that of the shell's last child, which needs no fork of its own.
+DETACH = 'log=$1; shift; setsid "$@" >>"$log" 2>&1 </dev/null & echo $!'
 
 
 def start_time(pid: int) -> int | None:
@@ -39,6 +41,8 @@ class Started:
     name: str
     pid: int
     start: int
+    command: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def is_alive(self) -> bool:
         """Whether this very process is still there."""
@@ -66,20 +70,40 @@ class Ledger:
     ) -> Started:
         """Start a process."""
         self.reap()
-        with (self._logs / f"{name}.log").open("ab") as log:
+        words = tuple(str(word) for word in command)
+        with self.log(name).open("ab") as log:
             child = subprocess.Popen(
-                [str(word) for word in command],
+                words,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=os.environ | dict(environment or {}),
                 cwd="/",
             )
-        started = Started(name, child.pid, start_time(child.pid) or 0)
         with self._writing:
             self._children.append(child)
-            with self._file.open("a") as file:
-                file.write(json.dumps(asdict(started)) + "\n")
+        return self._note(name, child.pid, words, environment or {})
+
+    def start_again(self, process: Started) -> Started:
+        """Start what has ended as it was started, as nobody's child: this one may end first."""
+        done = subprocess.run(
+            ["sh", "-c", DETACH, "detach", self.log(process.name), *process.command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            env=os.environ | dict(process.environment),
+            cwd="/",
+            text=True,
+            check=True,
+        )
+        pid = int(done.stdout)
+        return self._note(process.name, pid, process.command, process.environment)
+
+    def _note(
+        self, name: str, pid: int, command: tuple[str, ...], environment: Mapping[str, str]
+    ) -> Started:
+        started = Started(name, pid, start_time(pid) or 0, command, environment)
+        with self._writing, self._file.open("a") as file:
+            file.write(json.dumps(asdict(started)) + "\n")
         return started
 
     def log(self, name: str) -> Path:
@@ -100,6 +124,7 @@ def written_down(folder: Path) -> list[Started]:
     # The last line of an owner that was killed may be half.
     found = []
     for line in file.read_text().splitlines():
-        with contextlib.suppress(ValueError, TypeError):
-            found.append(Started(**json.loads(line)))
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            content = json.loads(line)
+            found.append(Started(**content | {"command": tuple(content["command"])}))
     return found
