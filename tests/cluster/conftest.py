@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import subprocess
@@ -144,9 +145,9 @@ def images(cluster: Cluster, request: pytest.FixtureRequest) -> None:
         cluster.load_image(folder / f"{name}.tar", image_name(name))
 
 
-@pytest.fixture
-def namespace(cluster: Cluster) -> Iterator[str]:
-    """Return a new namespace under restricted Pod Security."""
+@contextlib.contextmanager
+def made_namespace(cluster: Cluster) -> Iterator[str]:
+    """Make a namespace under restricted Pod Security; it goes when this ends."""
     name = f"test-{secrets.token_hex(4)}"
     cluster.kubectl("create", "namespace", name)
     cluster.kubectl("label", "namespace", name, *RESTRICTED)
@@ -156,6 +157,13 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     )
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """Return a new namespace under restricted Pod Security."""
+    with made_namespace(cluster) as name:
+        yield name
 
 
 @pytest.hookimpl(wrapper=True)
