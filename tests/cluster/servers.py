@@ -153,6 +153,7 @@ class Site(Server):
             tar.extractall(folder, filter="data")
         return folder / "sim-vis.ms"
 
+
 @dataclass(frozen=True)
 class Reader(Server):
     """A look into a claim."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cluster.conftest import new_namespace
+from tests.cluster.namespaces import new_namespace
 from tests.cluster.release import Release, exit_codes, message
 from tests.cluster.servers import PORT, Server
 

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from tests import remotes, site
-from tests.cluster.conftest import new_namespace
 from tests.cluster.forward_proxy import ForwardProxy, proxying
+from tests.cluster.namespaces import new_namespace
 from tests.cluster.release import Release, until
 from tests.cluster.servers import Remote, Site, secret
 from tests.commands import ok

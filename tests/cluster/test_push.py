@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cluster.conftest import new_namespace
+from tests.cluster.namespaces import new_namespace
 from tests.cluster.release import Release, exit_codes
 from tests.cluster.servers import Remote, Site, secret
 from tests.commands import ok

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cluster.conftest import new_namespace
+from tests.cluster.namespaces import new_namespace
 from tests.cluster.release import Release, exit_codes, message, until
 from tests.cluster.servers import PORT, Reader, Remote, secret
 from tests.cluster.test_model_faults import FRUGAL
