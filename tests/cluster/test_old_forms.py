@@ -62,7 +62,7 @@ def test_what_was_typed_before_runs(cluster: Cluster, namespace: str, tmp_path: 
     cluster.apply(CLAIM, namespace=namespace)
     pairs = []
     # With --set Helm makes numbers and booleans of what looks so, with --set-string it does not.
-    for version, option in ((3, "--set"), (4, "--set"), (4, "--set-string")):
+    for version, option in ((3, "--set-string"), (4, "--set")):
         name = f"old-{len(pairs)}"
         receiver = Release(cluster, namespace, name, helm_version=version)
         where = (f"rclone.configurl={site.url('rclone.conf')}?dl=1",)
@@ -75,8 +75,8 @@ def test_what_was_typed_before_runs(cluster: Cluster, namespace: str, tmp_path: 
         pairs.append((receiver, sender))
     model = site.fetch_sample(tmp_path)
     for receiver, sender in pairs:
-        receiver.wait_until_complete()
         sender.wait_until_complete()
+        receiver.wait_until_complete()
         assert exit_codes(receiver.pods(0)[-1]) == {"model": 0, "receiver": 0, "push": 0}
         assert "Writing /mnt/data/output.ms" in receiver.logs("receiver")
         config = receiver.kubectl("get", "configmap", receiver.name, "-o", "jsonpath={.data}")

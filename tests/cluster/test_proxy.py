@@ -59,7 +59,8 @@ class Observation:
 
     @property
     def releases(self) -> tuple[Release, ...]:
-        return self.receivers, self.sender, self.inside
+        # Receivers wait long for a sender that failed.
+        return self.sender, self.receivers, self.inside
 
 
 @pytest.fixture(scope="module")
