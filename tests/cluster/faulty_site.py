@@ -11,9 +11,12 @@ import sys
 import tarfile
 import threading
 import time
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SAMPLE = Path("/usr/share/vis-receive/sample.tar.gz")
 BOMB_BYTES = 80 << 20
