@@ -208,7 +208,8 @@ _NETWORK = Section(
             default="none",
             doc="How memory may be locked: `none` (the node's runtime sets no limit), `root` (uid "
             "0 with IPC_LOCK) or `file` (an image whose interpreter has the capability). The "
-            "latter two need level `privileged`.",
+            "latter two need level `privileged`, and with transport `ibverbs` they add NET_RAW, "
+            "without which no card gives raw packets.",
             schema=text("none", "root", "file"),
         ),
         Value(

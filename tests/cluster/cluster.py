@@ -185,8 +185,11 @@ class LocalCluster(Cluster):
 
     def on_node(self, node: str, *command: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a command of this machine with the mounts and the network of a node."""
-        holder = self._known["nodes"][node]["holder"]
-        return self._run([*enter(holder), *map(str, command)], None, check=True)
+        return self._run([*enter(self.holder(node)), *map(str, command)], None, check=True)
+
+    def holder(self, node: str) -> int:
+        """Return the process that keeps the mounts and the network of a node."""
+        return int(self._known["nodes"][node]["holder"])
 
     def load_image(self, archive: Path, name: str) -> None:
         """Load an image from an OCI archive into all nodes."""

@@ -6,6 +6,7 @@ They run in our own images, so that nothing but those is needed.
 from __future__ import annotations
 
 import base64
+import tarfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 PORT = 8080
 SAMPLE = "/usr/share/vis-receive/sample.tar.gz"
+SAMPLE_CHANNELS = 16
 _SERVED = "/srv"
 _SECURITY = {
     "allowPrivilegeEscalation": False,
@@ -64,6 +66,7 @@ class Server:
 
     def fetch(self, path: str, to: Path) -> Path:
         """Copy a file or a folder out of the pod."""
+        self.wait_until_ready()
         self.kubectl("cp", f"{self.name}:{path}", to, "--retries=3")
         return to
 
@@ -119,6 +122,12 @@ class Remote(Server):
         """Return the names of what was pushed."""
         return self.kubectl("exec", self.name, "--", "ls", f"{_SERVED}/bucket").split()
 
+    def occupy(self, name: str) -> None:
+        """Put something else where a set would go."""
+        folder = f"{_SERVED}/bucket/{name}"
+        self.kubectl("exec", self.name, "--", "mkdir", folder)
+        self.kubectl("exec", self.name, "--", "cp", "/etc/hostname", folder)
+
     def fetch_set(self, name: str, folder: Path) -> Path:
         """Copy a set out of the pod."""
         return self.fetch(f"{_SERVED}/bucket/{name}", folder / name)
@@ -137,6 +146,12 @@ class Site(Server):
     def url(self, path: str) -> str:
         """Return the URL of a file."""
         return f"http://{self.address}:{PORT}/{path}"
+
+    def fetch_sample(self, folder: Path) -> Path:
+        """Copy the sample observation out of the image; return the set."""
+        with tarfile.open(self.fetch(SAMPLE, folder / "sample.tar.gz")) as tar:
+            tar.extractall(folder, filter="data")
+        return folder / "sim-vis.ms"
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cluster.conftest import new_namespace
 from tests.cluster.frugal import FRUGAL
+from tests.cluster.namespaces import new_namespace
 from tests.cluster.release import Release, exit_codes, message, until
 from tests.cluster.servers import PORT, Reader, Remote, secret
 from tests.commands import ok

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from images.__main__ import image_name
-from tests.cluster.conftest import new_namespace
 from tests.cluster.frugal import FRUGAL
+from tests.cluster.namespaces import new_namespace
 from tests.cluster.release import Release, exit_codes, message, until
 from tests.cluster.servers import Remote, secret
 

@@ -3,7 +3,7 @@
 {{- define "receive.receiverContainer" -}}
 {{- $port := include "receive.monitorPort" . -}}
 - name: receiver
-  {{- include "vis-receive.containerHead" (dict "root" . "image" "image" "device" true) | nindent 2 }}
+  {{- include "vis-receive.containerHead" (dict "root" . "image" "image" "device" true "transport" (.Values.reception | default dict).transport) | nindent 2 }}
   workingDir: /results
   command:
     - emu-recv
@@ -98,7 +98,7 @@ livenessProbe:
 {{- define "receive.senderContainer" -}}
 {{- $device := eq (include "receive.senderUsesDevice" .) "true" -}}
 - name: sender
-  {{- include "vis-receive.containerHead" (dict "root" . "image" "image" "device" $device) | nindent 2 }}
+  {{- include "vis-receive.containerHead" (dict "root" . "image" "image" "device" $device "transport" (.Values.transmission | default dict).transport) | nindent 2 }}
   command:
     - emu-send
     - -c

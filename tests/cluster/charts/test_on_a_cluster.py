@@ -1,4 +1,4 @@
-"""What an API server says to the charts, and how an upgrade treats an observation that is there.
+"""How an upgrade treats an observation that is there.
 
 No image is needed: pods that cannot start are as good as running ones for what is refused here.
 """
@@ -6,18 +6,12 @@ No image is needed: pods that cannot start are as good as running ones for what 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 
-from tests.cluster.charts.rendering import ALL_FILES, CHARTS, Helm, ids
+from tests.cluster.charts.rendering import CHARTS
 from tests.waiting import wait_until
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-PRIVILEGED = "# Needs Pod Security's level privileged."
 REFUSED = "uninstall first, or choose another name"
 GIVEN = ("--set", "model.url=https://models.example.org/a.zip,transmit.model=false")
 
@@ -35,24 +29,6 @@ def helm(cluster, version, namespace, command, *options, chart="receive", check=
         command, "obs", *path, "--namespace", namespace, *options, version=version, check=check
     )
     return done.stdout + done.stderr
-
-
-@pytest.mark.parametrize(("chart", "values"), ALL_FILES, ids=ids)
-def test_the_api_server_takes_each_manifest_and_pod_security_warns_of_none(
-    cluster, namespace, helm_binaries, chart, values: Path
-):
-    release = Helm(helm_binaries["helm4"]).template(chart, values, namespace=namespace)
-    known = [one for one in release.manifests if one["kind"] != "PodMonitor"]
-    done = cluster.kubectl(
-        *("apply", "--dry-run=server", "--filename=-"), input=yaml.safe_dump_all(known), check=False
-    )
-    said = done.stdout + done.stderr
-    if values.read_text().startswith(PRIVILEGED):
-        # The test of `helm test` is a pod, and so is the only one refused outright.
-        assert "would violate PodSecurity" in said
-    else:
-        assert done.returncode == 0, said
-        assert "Warning" not in said
 
 
 def test_an_unchanged_upgrade_is_harmless_and_a_changed_one_refused(cluster, namespace, version):

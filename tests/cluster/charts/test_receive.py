@@ -226,7 +226,7 @@ def test_the_claim_made(helm3):
     assert several["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
 
 
-# --- resources and devices ----------------------------------------------------------------------
+# --- memory -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -247,65 +247,6 @@ def test_memory_follows_buffer_memory(helm, options, limit, request_):
     assert resources["limits"]["memory"] == limit
     assert resources["requests"].get("memory") == request_
     assert resources["requests"]["cpu"] == "250m"
-
-
-def test_an_rdma_device_is_the_receivers(helm):
-    release = helm.template("receive", "--set", "rdma.enabled=true,rdma.count=2")
-    name = "rdma/hca_shared_devices_a"
-    resources = release.containers["receiver"]["resources"]
-    assert int(resources["limits"][name]) == int(resources["requests"][name]) == 2
-    assert name not in release.containers["sender"]["resources"]["limits"]
-    assert "add" not in release.containers["receiver"]["securityContext"]["capabilities"]
-    both = helm.template("receive", "--set", "rdma.enabled=true,transmission.transport=ibverbs")
-    assert name in both.containers["sender"]["resources"]["limits"]
-    off = helm.template("receive", "--set", "rdma.ipcLock=root")
-    assert off.containers["receiver"]["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-
-
-@pytest.mark.parametrize(
-    ("way", "context"),
-    [
-        ("root", {"runAsUser": 0, "runAsNonRoot": False, "allowPrivilegeEscalation": False}),
-        ("file", {"allowPrivilegeEscalation": True}),
-    ],
-)
-def test_ways_of_locking_memory(helm, way, context):
-    release = helm.template("receive", "--set", f"rdma.enabled=true,rdma.ipcLock={way}")
-    assert release.containers["receiver"]["securityContext"] == context | {
-        "capabilities": {"drop": ["ALL"], "add": ["IPC_LOCK"]},
-        "readOnlyRootFilesystem": True,
-    }
-    for name in ("model", "sender"):
-        assert "add" not in release.containers[name]["securityContext"]["capabilities"]
-
-
-def test_huge_pages_and_shared_memory(helm3):
-    release = helm3.template("receive", "--set", "hugepages.2Mi=512Mi,sharedMemory.size=1Gi")
-    assert release.containers["receiver"]["resources"]["limits"]["hugepages-2Mi"] == "512Mi"
-    assert release.volumes()["hugepages"]["emptyDir"] == {"medium": "HugePages-2Mi"}
-    assert release.volumes()["shared-memory"]["emptyDir"] == {
-        "medium": "Memory",
-        "sizeLimit": "1Gi",
-    }
-    assert {"/dev/shm", "/dev/hugepages"} <= set(release.mounts("receiver"))  # noqa: S108
-
-
-@pytest.mark.parametrize(
-    ("typed", "annotation"),
-    [
-        (("--set", "network.multus=fast"), "fast"),
-        (("--set", "network.multus={a/fast,control}"), "a/fast,control"),
-        (("--set-json", 'network.multus=[{"name":"fast"}]'), '[{"name":"fast"}]'),
-    ],
-)
-def test_further_networks(helm, typed, annotation):
-    template = helm.template("receive", *typed).job["template"]
-    assert template["metadata"]["annotations"]["k8s.v1.cni.cncf.io/networks"] == annotation
-
-
-def test_the_nodes_network(helm3):
-    pod = helm3.template("receive", "--set", "network.hostNetwork=true").pod
-    assert (pod["hostNetwork"], pod["dnsPolicy"]) == (True, "ClusterFirstWithHostNet")
 
 
 # --- around the pods ----------------------------------------------------------------------------

@@ -1,9 +1,10 @@
 {{/* What pods of both charts have: security, devices, networks, places. In both charts. */}}
 
 {{/*
-Security context of a container, of a list of the root and whether it uses the RDMA device.
-IPC_LOCK added for a user that is not root has no effect by itself: it takes uid 0, or a file with
-the capability, which no-new-privileges would ignore.
+Security context of a container, of a list of the root, whether it uses the RDMA device, and its
+transport. IPC_LOCK added for a user that is not root has no effect by itself: it takes uid 0, or a
+file with the capability, which no-new-privileges would ignore. The card gives packets as they come,
+which is what ibverbs takes, to those alone that have NET_RAW.
 */}}
 {{- define "vis-receive.containerSecurity" -}}
 {{- $root := index . 0 -}}
@@ -12,7 +13,9 @@ the capability, which no-new-privileges would ignore.
 {{- $lock := $rdma.ipcLock | default "none" -}}
 {{- if and (index . 1) (include "vis-receive.boolean" (list $rdma.enabled false)) (ne $lock "none") -}}
 {{- $capabilities := deepCopy ($context.capabilities | default dict) -}}
-{{- $_ := set $capabilities "add" (append ($capabilities.add | default list) "IPC_LOCK" | uniq) -}}
+{{- $add := append ($capabilities.add | default list) "IPC_LOCK" -}}
+{{- if eq (toString (index . 2)) "ibverbs" }}{{ $add = append $add "NET_RAW" }}{{ end -}}
+{{- $_ := set $capabilities "add" (uniq $add) -}}
 {{- $_ := set $context "capabilities" $capabilities -}}
 {{- if eq $lock "root" -}}
 {{- $context = merge (dict "runAsUser" 0 "runAsNonRoot" false) $context -}}

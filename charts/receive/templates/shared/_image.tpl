@@ -42,5 +42,5 @@ imagePullPolicy: {{ . }}
 {{- end }}
 terminationMessagePolicy: FallbackToLogsOnError
 securityContext:
-  {{- include "vis-receive.containerSecurity" (list .root .device) | nindent 2 }}
+  {{- include "vis-receive.containerSecurity" (list .root .device (.transport | default "")) | nindent 2 }}
 {{- end }}
