@@ -158,6 +158,10 @@ class Site(Server):
 class Reader(Server):
     """A look into a claim."""
 
+    def run(self, *command: str) -> str:
+        """Run one of our commands there; return what it printed."""
+        return self.kubectl("exec", self.name, "--", *command)
+
     def start(self, claim: str) -> None:
         """Mount it."""
         command = ["python", "-u", "-m", "http.server", str(PORT), "--directory", "/tmp"]  # noqa: S108

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.cluster.frugal import FRUGAL
 from tests.cluster.namespaces import new_namespace
 from tests.cluster.release import Release, exit_codes, message
 from tests.cluster.servers import PORT, Server
@@ -24,16 +25,10 @@ pytestmark = pytest.mark.usefixtures("images")
 
 SCRIPT = Path(__file__).with_name("faulty_site.py")
 OTHER_CHECKSUM = "0" * 64
-# More pods than a small node has CPUs for run side by side: each asks for little.
-FRUGAL = {
-    f"{container}.requests.cpu": "10m"
-    for container in ("resources", "modelResources", "senderResources", "pushResources")
-}
 QUICK = FRUGAL | {
     "attempts": 0,
     "modelFetch.retries": 2,
     "modelFetch.stallTimeout": 2,
-    "transmission.time_interval": 0.05,
     "reader.num_timestamps": 5,
 }
 
@@ -45,10 +40,10 @@ class Refusal:
     exit_code: int
     says: tuple[str, ...]
     values: tuple[tuple[str, Any], ...] = ()
+    pods: int = 1
 
 
 REFUSALS = {
-    "missing": Refusal(5, ("the server answered 404 Not Found",)),
     "stalls": Refusal(5, ("not a byte came for 2 s", "given up after 3 attempts")),
     "ends-early": Refusal(5, ("given up after 3 attempts",)),
     "truncated": Refusal(3, ("is truncated",)),
@@ -59,6 +54,12 @@ REFUSALS = {
     "good": Refusal(
         3, ("checksum is", f"model.sha256 is {OTHER_CHECKSUM}"), (("model.sha256", OTHER_CHECKSUM),)
     ),
+    # A wrong configuration is not tried again.
+    "scheme": Refusal(
+        2, ("model.url has the scheme ftp",), (("attempts", 2), ("model.url", "ftp://models/m.zip"))
+    ),
+    # The last, for Kubernetes waits before it tries again.
+    "missing": Refusal(5, ("the server answered 404 Not Found",), (("attempts", 1),), pods=2),
 }
 ARRIVALS = {
     "slow": "fetched the model",
@@ -108,7 +109,10 @@ def test_a_model_that_cannot_be_had_ends_the_pod_with_one_line(
 ) -> None:
     release, expected = releases[fault], REFUSALS[fault]
     assert release.wait_until_ended() == "Failed", release.everything()
-    [pod] = release.pods()
+    assert release.job()["status"]["failedIndexes"] == "0"
+    pods = release.pods()
+    assert len(pods) == expected.pods
+    pod = pods[-1]
     assert exit_codes(pod) == {"model": expected.exit_code}
     said = message(pod, "model")
     line = said.splitlines()[-1]

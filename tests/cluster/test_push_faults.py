@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.cluster.frugal import FRUGAL
 from tests.cluster.namespaces import new_namespace
 from tests.cluster.release import Release, exit_codes, message, until
 from tests.cluster.servers import PORT, Reader, Remote, secret
-from tests.cluster.test_model_faults import FRUGAL
 from tests.commands import ok
 from tests.remotes import config
 
@@ -26,7 +26,6 @@ pytestmark = pytest.mark.usefixtures("images")
 
 PUSHES = FRUGAL | {
     "attempts": 2,
-    "transmission.time_interval": 0.05,
     "results.push": True,
     "results.retries": 0,
     "rclone.secret": "remotes",
