@@ -25,7 +25,9 @@ def integrations(folder: Path, stem: str) -> int:
         Their names are STEM-p1.ms, STEM-p2.ms and so on.
     """
     name = re.compile(rf"{re.escape(stem)}-p([0-9]+)\.ms")
-    found = {int(match[1]): path for path in folder.iterdir() if (match := name.fullmatch(path.name))}
+    found = {
+        int(match[1]): path for path in folder.iterdir() if (match := name.fullmatch(path.name))
+    }
     assert sorted(found) == list(range(1, len(found) + 1)), f"sets are missing: {sorted(found)}"
     if not found:
         return 0
