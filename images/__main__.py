@@ -9,13 +9,14 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from images import inputs
 from images.base import LOCAL, PUBLIC, find_base
 from images.builders import BUILDERS, find_builder
 from images.errors import BuildError
 from images.running import say, timed
+from images.tools import install_missing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,12 +32,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         cache = cache_folder()
         with (cache / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            wait_for_turn(lock)
+            if args.install:
+                install_missing(verbose=args.verbose)
             build_all(args, cache)
     except BuildError as error:
         sys.stderr.write(f"images: {error}\n")
         return 1
     return 0
+
+
+def wait_for_turn(lock: TextIO) -> None:
+    """Wait until no other process builds in the same cache folder."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with timed("waiting for another build"):
+            fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def build_all(args: argparse.Namespace, cache: Path) -> None:
@@ -170,6 +182,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--fresh", action="store_true", help="fetch or make the base anew, and build both"
+    )
+    parser.add_argument(
+        "--install", action="store_true", help="install buildah and mmdebstrap if missing (root)"
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="all that the builder says")
     return parser

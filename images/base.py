@@ -20,7 +20,8 @@ PUBLIC = "python:3.11-slim-bookworm"
 LOCAL = "local"
 
 _SUITE = "bookworm"  # with Python 3.11, for which the lock files are made
-_PACKAGES = "python3,ca-certificates,libstdc++6,tzdata"
+# The last two are rdma-core, which spead2 loads where there is an RDMA card.
+_PACKAGES = "python3,ca-certificates,libstdc++6,tzdata,ibverbs-providers,librdmacm1"
 # openssl's scripts alone want Perl, which is a third of the whole.
 _NEEDLESS = ("openssl", "perl", "perl-modules-5.36", "libperl5.36")
 _RECIPE = [

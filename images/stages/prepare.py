@@ -36,6 +36,8 @@ OBSERVATION = {
     "--seed": "20260101",
 }
 TIMEOUT_S = 300.0
+KEPT = 4
+"""States of the sources whose compiled code is kept, such as those of some branches."""
 
 
 def main() -> int:
@@ -88,13 +90,15 @@ def digest_of_compiled() -> str:
 
 
 def keep(compiled: Path, earlier: Path) -> None:
-    """Keep what was compiled for the next build, and nothing older."""
+    """Keep what was compiled for the next builds; of what is older only the newest."""
     if earlier.is_dir():
         return
-    for old in earlier.parent.glob("*"):
+    found = sorted(earlier.parent.glob("*"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in found[KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
     work = Path(tempfile.mkdtemp(dir=earlier.parent))
     shutil.copytree(compiled, work, dirs_exist_ok=True)
+    os.utime(work)
     work.rename(earlier)
 
 

@@ -6,6 +6,7 @@ from receive.charts.value import (
     Category,
     Section,
     Value,
+    amount,
     boolean,
     count,
     listing,
@@ -19,6 +20,34 @@ MODEL = Category(
     name="model",
     doc="Where the telescope model, a Measurement Set, comes from; fetched by the container "
     "`model`.",
+)
+
+MODEL_FETCH = (
+    Value(
+        name="modelFetch.retries",
+        default="",
+        doc="How often in a row a fetch that fails for now is tried again. Empty: 8, for a "
+        "server that is away for a minute and a half.",
+        schema=count(0, optional=True),
+    ),
+    Value(
+        name="modelFetch.stallTimeout",
+        default="",
+        doc="Seconds after which a connection that brings no byte is given up. Empty: 30.",
+        schema=amount(),
+    ),
+    Value(
+        name="modelFetch.maxUnpacked",
+        default="",
+        doc="An archive that unpacks to more, in bytes or as 20Gi, is refused. Empty: 100Gi.",
+        schema=name_text(),
+    ),
+    Value(
+        name="modelFetch.maxRatio",
+        default="",
+        doc="An archive that unpacks to more than so many times its size is refused. Empty: 300.",
+        schema=amount(),
+    ),
 )
 
 WAY_OUT = Section(
@@ -97,7 +126,8 @@ NAMES = Section(
         Value(
             name="fullnameOverride",
             default="",
-            doc="Name of everything instead of the release's name.",
+            doc="Name of everything instead of the release's name. Not to be changed by an "
+            "upgrade: that would end the observation and begin another.",
             schema=text(),
         ),
         Value(

@@ -39,6 +39,11 @@ proxy: {use: true, server: "proxy.example.org:3128"}
 
 - Pod INDEX is named `RELEASE-INDEX.RELEASE.NAMESPACE.svc` once its receiver is ready. Its first
   port is `reception.port_start` plus the number of its first stream among all.
+- The summary is beside the results, `NAME.summary.json`; `/summary` of the monitor tells it while
+  the observation runs. A pod that is replaced writes beside what its predecessor wrote, to
+  `NAME-a1.ms`.
+- Exit codes decide: a wrong configuration (2) ends an index for good, other failures are tried
+  again `attempts` times, an evicted pod is replaced and not counted.
 - A running observation does not change: `helm upgrade` with another configuration is refused, with
   the same one it does nothing.
 - Keys of the configuration are given as they are or as text, `--set reception.ring_heaps=133`,
@@ -58,10 +63,11 @@ A release sends one observation, a Measurement Set, as the correlator would: a J
 helm install receive charts/receive --set processes=2,transmit.model=false \\
   --set transmission.channels_per_stream=4
 helm install emulator charts/emulator --set transmission.channels_per_stream=4 \\
-  --set 'transmission.endpoints={receive-0.receive:41000,receive-1.receive:41001}'
+  --set 'transmission.endpoints={receive-0.receive:41000-41001,receive-1.receive:41002-41003}'
 ```
 
-It waits until the names of the receivers resolve, which they do once the receivers are ready.
+The sample has 16 channels, so streams of 4 channels make four ports, two for each receiver. The
+sender waits until the names of the receivers resolve, which they do once the receivers are ready.
 
 """,
 }

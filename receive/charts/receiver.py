@@ -6,6 +6,7 @@ from receive.charts.common import (
     EXTRAS,
     IMAGE_PULL_SECRETS,
     MODEL,
+    MODEL_FETCH,
     NAMES,
     SCHEDULING,
     SECURITY,
@@ -38,6 +39,7 @@ _OBSERVATION = Section(
             schema=count(1),
         ),
         MODEL,
+        *MODEL_FETCH,
         Category(name="transmit", doc="The sender in each pod, which makes a release a test."),
         Category(
             name="reception",
@@ -168,8 +170,8 @@ _NETWORK = Section(
         Value(
             name="network.hostNetwork",
             default=False,
-            doc="Use the node's own network; pods on one node must then not share ports. Pod "
-            "Security's level `privileged`.",
+            doc="Use the node's own network. The monitor's port then keeps two pods off one node, "
+            "unless `monitor.port` is 0. Needs Pod Security's level `privileged`.",
             schema=boolean(),
         ),
         Value(
@@ -206,7 +208,8 @@ _NETWORK = Section(
             default="none",
             doc="How memory may be locked: `none` (the node's runtime sets no limit), `root` (uid "
             "0 with IPC_LOCK) or `file` (an image whose interpreter has the capability). The "
-            "latter two need level `privileged`.",
+            "latter two need level `privileged`, and with transport `ibverbs` they add NET_RAW, "
+            "without which no card gives raw packets.",
             schema=text("none", "root", "file"),
         ),
         Value(

@@ -6,6 +6,7 @@ from receive.charts.common import (
     EXTRAS,
     IMAGE_PULL_SECRETS,
     MODEL,
+    MODEL_FETCH,
     NAMES,
     SCHEDULING,
     SECURITY,
@@ -31,6 +32,7 @@ _SENDING = Section(
             schema=count(0),
         ),
         MODEL,
+        *MODEL_FETCH,
         Category(name="reader", doc="What the sender reads of the model."),
         Category(name="payload", doc="What heaps look like."),
         Category(
@@ -59,7 +61,7 @@ _RESOURCES = Section(
         Value(
             name="network.hostNetwork",
             default=False,
-            doc="Use the node's own network. Pod Security's level `privileged`.",
+            doc="Use the node's own network. Needs Pod Security's level `privileged`.",
             schema=boolean(),
         ),
         Value(

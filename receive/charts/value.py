@@ -145,6 +145,12 @@ def count(minimum: int, *, optional: bool = False) -> Schema:
     return {"anyOf": [number, digits, *([empty] if optional else [])]}
 
 
+def amount() -> Schema:
+    """Return the schema of a number above 0, or an empty text."""
+    digits = {"type": "string", "pattern": "^([0-9]+([.][0-9]+)?)?$"}
+    return {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, digits, {"type": "null"}]}
+
+
 def quantity() -> Schema:
     """Return the schema of an amount of bytes as Kubernetes writes it, or an empty text."""
     suffixed = {"type": "string", "pattern": "^([0-9]+([.][0-9]+)?([kMGTPE]i?|Ki)?)?$"}

@@ -35,6 +35,8 @@ def _section(section: Section) -> str:
     open_maps: list[str] = []
     for entry in section.entries:
         if isinstance(entry, Category):
+            if lines[-1] != "":
+                lines.append("")
             lines += [*_category(entry), ""]
             open_maps = []
             continue

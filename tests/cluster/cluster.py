@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -184,8 +185,11 @@ class LocalCluster(Cluster):
 
     def on_node(self, node: str, *command: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a command of this machine with the mounts and the network of a node."""
-        holder = self._known["nodes"][node]["holder"]
-        return self._run([*enter(holder), *map(str, command)], None, check=True)
+        return self._run([*enter(self.holder(node)), *map(str, command)], None, check=True)
+
+    def holder(self, node: str) -> int:
+        """Return the process that keeps the mounts and the network of a node."""
+        return int(self._known["nodes"][node]["holder"])
 
     def load_image(self, archive: Path, name: str) -> None:
         """Load an image from an OCI archive into all nodes."""
@@ -213,6 +217,10 @@ class LocalCluster(Cluster):
             if line.split()[0] == identity:
                 return int(line.split()[1])
         raise AssertionError(f"container {container} of pod {pod} does not run")
+
+    def kill(self, namespace: str, pod: str, container: str) -> None:
+        """Kill a container's first process, as the kernel does when memory runs out."""
+        os.kill(self.host_pid(namespace, pod, container), signal.SIGKILL)
 
     def fail_node(self, node: str) -> None:
         """Kill all that runs on a node, its daemons and containers, at once."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from images.__main__ import image_name
+from images.errors import BuildError
 from tests.cluster.bed import build, owner
 from tests.cluster.bed.errors import BedError
 from tests.cluster.bed.places import cache_folder
@@ -22,6 +23,7 @@ from tests.cluster.cluster import (
     MissingToolError,
     existing,
 )
+from tests.cluster.namespaces import new_namespace
 from tests.conftest import REPOSITORY
 
 if TYPE_CHECKING:
@@ -32,10 +34,6 @@ if TYPE_CHECKING:
 LOG_LINES = 80
 IMAGES = ("receive", "push")
 LOADED = "VIS_RECEIVE_IMAGES"
-RESTRICTED = (
-    "pod-security.kubernetes.io/enforce=restricted",
-    "pod-security.kubernetes.io/warn=restricted",
-)
 
 
 def _reporter(config: pytest.Config) -> Callable[[str], None]:
@@ -50,11 +48,20 @@ def _reporter(config: pytest.Config) -> Callable[[str], None]:
 
 
 def build_images(report: Callable[[str], None]) -> Path:
-    """Build our images, where they are not what they should be; return the folder of archives."""
+    """Build our images, where they are not what they should be; return the folder of archives.
+
+    Raises
+    ------
+    BuildError
+        If they cannot be built here.
+    """
     folder = cache_folder() / "archives"
     folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "images", "--archive", str(folder)]
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        command.append("--install")
     building = subprocess.Popen(
-        [sys.executable, "-m", "images", "--archive", folder],
+        command,
         cwd=REPOSITORY,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -66,10 +73,11 @@ def build_images(report: Callable[[str], None]) -> Path:
     with building.stdout as lines:
         for line in lines:
             said.append(line)
+            # The builder's own words are many.
             if "STEP" not in line:
                 report(f"images: {line.rstrip()}")
     if building.wait():
-        raise pytest.UsageError(f"the images cannot be built:\n{''.join(said[-20:])}")
+        raise BuildError("".join(said[-20:]))
     return folder
 
 
@@ -86,21 +94,29 @@ def _why_left_out(config: pytest.Config) -> str | None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Build the cluster before the first test: that takes longer than a test may."""
+    """Build cluster and images before the first test: that takes longer than a test may."""
     config = session.config
+    if config.option.collectonly or config.getoption("cluster") == "none":
+        return
+    if any(_wants_images(item) for item in session.items):
+        with contextlib.suppress(BuildError):  # those that need them say so
+            build_images(_reporter(config))
     wanted = any(
         "cluster" in getattr(item, "fixturenames", ()) or item.get_closest_marker("needs")
         for item in session.items
     )
-    if not wanted or config.option.collectonly or not _is_local(config) or _why_left_out(config):
+    if not wanted or not _is_local(config) or _why_left_out(config):
         return
     try:
         build.binaries(_reporter(config))
     except BedError as error:
         # Those that need the cluster will fail by it, and the others need not.
         _reporter(config)(str(error))
-    if any("images" in getattr(item, "fixturenames", ()) for item in session.items):
-        build_images(_reporter(config))
+
+
+def _wants_images(item: pytest.Item) -> bool:
+    names = getattr(item, "fixturenames", ())
+    return "image_archives" in names or ("images" in names and os.environ.get(LOADED) != "loaded")
 
 
 @pytest.fixture(scope="session")
@@ -132,6 +148,16 @@ def _needs(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(scope="session")
+def image_archives(request: pytest.FixtureRequest) -> dict[str, Path]:
+    """Return the archives of our images, built where something changed."""
+    try:
+        folder = build_images(_reporter(request.config))
+    except BuildError as error:
+        pytest.skip(f"our images cannot be built here: {error}")
+    return {name: folder / f"{name}.tar" for name in IMAGES}
+
+
+@pytest.fixture(scope="session")
 def images(cluster: Cluster, request: pytest.FixtureRequest) -> None:
     """Let the cluster have our images, where it can be given them from here.
 
@@ -140,32 +166,14 @@ def images(cluster: Cluster, request: pytest.FixtureRequest) -> None:
     """
     if "local-images" not in cluster.capabilities or os.environ.get(LOADED) == "loaded":
         return
-    folder = build_images(_reporter(request.config))
-    for name in IMAGES:
-        cluster.load_image(folder / f"{name}.tar", image_name(name))
-
-
-@contextlib.contextmanager
-def made_namespace(cluster: Cluster) -> Iterator[str]:
-    """Make a namespace under restricted Pod Security; it goes when this ends."""
-    name = f"test-{secrets.token_hex(4)}"
-    cluster.kubectl("create", "namespace", name)
-    cluster.kubectl("label", "namespace", name, *RESTRICTED)
-    # Pods are refused until it is there.
-    cluster.kubectl(
-        *("wait", "--namespace", name, "--for=create", "serviceaccount/default", "--timeout=60s")
-    )
-    yield name
-    # A namespace that ends takes no pod in the place of one that fails, and Kubernetes lets no such
-    # pod go before its index has another: with a Job that runs it would never end.
-    cluster.kubectl("delete", "jobs", "--all", "--namespace", name)
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
+    for name, archive in request.getfixturevalue("image_archives").items():
+        cluster.load_image(archive, image_name(name))
 
 
 @pytest.fixture
 def namespace(cluster: Cluster) -> Iterator[str]:
-    """Return a new namespace under restricted Pod Security."""
-    with made_namespace(cluster) as name:
+    """Return a new namespace; a module may have one for all its tests (new_namespace)."""
+    with new_namespace(cluster) as name:
         yield name
 
 

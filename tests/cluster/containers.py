@@ -14,9 +14,14 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-RUNC = shutil.which("runc", path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+_FOLDERS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _TIMEOUT_S = 280.0
+
+
+def find_runc() -> str | None:
+    """Return where runc is: Debian has it where only root's paths lead."""
+    return shutil.which("runc", path=_FOLDERS)
 
 
 @dataclass(frozen=True)
@@ -81,9 +86,10 @@ class UnpackedImage:
             "linux": {"namespaces": namespaces},
         }
         (bundle / "config.json").write_text(json.dumps(spec))
-        assert RUNC is not None
+        runc = find_runc()
+        assert runc is not None
         return subprocess.run(
-            [RUNC, "run", "--bundle", bundle, bundle.name],
+            [runc, "run", "--bundle", bundle, bundle.name],
             capture_output=True,
             text=True,
             timeout=_TIMEOUT_S,

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
 
-from images.__main__ import cache_folder, version
-from images.builders import find_builder
-from images.errors import BuildError
-from tests.cluster.containers import RUNC, UnpackedImage
+from images.__main__ import version
+from tests.cluster.containers import UnpackedImage, find_runc
 from tests.conftest import REPOSITORY
 
 if TYPE_CHECKING:
@@ -31,44 +27,32 @@ ANY_USER = 1_234_567
 
 
 @pytest.fixture(scope="session")
-def image_archives() -> dict[str, Path]:
-    """Return the images' archives, built if something changed."""
-    if RUNC is None or os.geteuid() != 0:
-        pytest.skip("images are unpacked and run by root with runc (apt-get install runc)")
-    try:
-        find_builder()
-    except BuildError as error:
-        pytest.skip(str(error))
-    folder = cache_folder() / "archives"
-    subprocess.run(
-        [sys.executable, "-m", "images", "--archive", folder], cwd=REPOSITORY, check=True
-    )
-    return {name: folder / f"{name}.tar" for name in NAMES}
-
-
-@pytest.fixture(scope="session")
-def images(
+def unpacked(
     image_archives: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, UnpackedImage]]:
     """Return the images, unpacked."""
+    if os.geteuid() != 0:
+        pytest.skip("images are unpacked and run by root")
+    if find_runc() is None:
+        pytest.skip("images are run by runc (apt-get install runc)")
     folder = tmp_path_factory.mktemp("images")
     yield {n: UnpackedImage.of(path, folder / n) for n, path in image_archives.items()}
     shutil.rmtree(folder)  # pytest would keep three of them
 
 
 @pytest.fixture
-def receive(images: dict[str, UnpackedImage]) -> UnpackedImage:
-    return images["receive"]
+def receive(unpacked: dict[str, UnpackedImage]) -> UnpackedImage:
+    return unpacked["receive"]
 
 
 @pytest.fixture
-def push(images: dict[str, UnpackedImage]) -> UnpackedImage:
-    return images["push"]
+def push(unpacked: dict[str, UnpackedImage]) -> UnpackedImage:
+    return unpacked["push"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_image_says_what_it_is(images: dict[str, UnpackedImage], name: str) -> None:
-    config = images[name].config
+def test_image_says_what_it_is(unpacked: dict[str, UnpackedImage], name: str) -> None:
+    config = unpacked[name].config
     assert config["User"] == "1000:1000"
     assert config["WorkingDir"] == "/results"
     labels = config["Labels"]
@@ -77,13 +61,13 @@ def test_image_says_what_it_is(images: dict[str, UnpackedImage], name: str) -> N
     assert labels[f"{prefix}.version"] == version()
     assert labels[f"{prefix}.licenses"] == "BSD-3-Clause"
     assert labels[f"{prefix}.revision"]
-    environment = images[name].environment
+    environment = unpacked[name].environment
     assert environment["PATH"].startswith("/opt/vis-receive/bin:")
     assert environment["HOME"] == "/tmp"  # noqa: S108 (the container's)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_that_builds_is_left(images: dict[str, UnpackedImage], name: str) -> None:
+def test_nothing_that_builds_is_left(unpacked: dict[str, UnpackedImage], name: str) -> None:
     tools = ["pip*", "gcc*", "cc", "g++*", "ld", "as", "make", "git", "f2py", "hatchling"]
     commands = [f"{folder}/{tool}" for folder in ("opt/*/bin", "usr/**/bin") for tool in tools]
     packages = [
@@ -91,14 +75,14 @@ def test_nothing_that_builds_is_left(images: dict[str, UnpackedImage], name: str
         for folder in ("opt/vis-receive/lib", "usr/lib", "usr/local/lib")
         for package in ("pip", "setuptools", "wheel", "hatchling", "ensurepip")
     ]
-    assert images[name].files(*commands, *packages, "build", "builder", "source", "wheels") == []
+    assert unpacked[name].files(*commands, *packages, "build", "builder", "source", "wheels") == []
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_image_stays_small(
-    images: dict[str, UnpackedImage], image_archives: dict[str, Path], name: str
+    unpacked: dict[str, UnpackedImage], image_archives: dict[str, Path], name: str
 ) -> None:
-    assert images[name].byte_count < UNPACKED_LIMIT_BYTES[name]
+    assert unpacked[name].byte_count < UNPACKED_LIMIT_BYTES[name]
     assert image_archives[name].stat().st_size < ARCHIVE_LIMIT_BYTES[name]
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cluster.conftest import made_namespace
 from tests.cluster.endless import DUMPS_PER_SET, VALUES, Endless
+from tests.cluster.namespaces import new_namespace
 from tests.cluster.observed import integrations
 from tests.cluster.release import exit_codes, until
 from tests.cluster.shelf import Shelf
@@ -27,7 +27,7 @@ SHORT = {**VALUES, "reader.num_repeats": 1, "transmission.time_interval": 0.01}
 
 @pytest.fixture(scope="module")
 def namespace(cluster: Cluster) -> Iterator[str]:
-    with made_namespace(cluster) as name:
+    with new_namespace(cluster) as name:
         yield name
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cluster.conftest import made_namespace
 from tests.cluster.endless import DUMPS_PER_SET, Endless
+from tests.cluster.namespaces import new_namespace
 from tests.cluster.observed import integrations
 from tests.cluster.release import exit_codes, until
 from tests.cluster.shelf import Shelf
@@ -32,7 +32,7 @@ OUT_OF_SERVICE = "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"
 
 @pytest.fixture(scope="module")
 def namespace(cluster: Cluster) -> Iterator[str]:
-    with made_namespace(cluster) as name:
+    with new_namespace(cluster) as name:
         claim = {
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cluster.conftest import made_namespace
 from tests.cluster.endless import DUMPS_PER_SET, VALUES, Endless
+from tests.cluster.namespaces import new_namespace
 from tests.cluster.observed import integrations
 from tests.cluster.release import exit_codes, until
 from tests.cluster.shelf import Shelf
@@ -47,7 +47,7 @@ class Greedy(MeasurementSetConsumer):
 
 @pytest.fixture(scope="module")
 def namespace(cluster: Cluster) -> Iterator[str]:
-    with made_namespace(cluster) as name:
+    with new_namespace(cluster) as name:
         yield name
 
 

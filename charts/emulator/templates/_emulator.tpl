@@ -43,7 +43,7 @@ spec:
   {{- end }}
   containers:
     - name: sender
-      {{- include "vis-receive.containerHead" (dict "root" . "image" "image" "device" true) | nindent 6 }}
+      {{- include "vis-receive.containerHead" (dict "root" . "image" "image" "device" true "transport" (.Values.transmission | default dict).transport) | nindent 6 }}
       workingDir: /tmp
       command:
         - emu-send

@@ -3,7 +3,7 @@
 {{- define "receive.receiverContainer" -}}
 {{- $port := include "receive.monitorPort" . -}}
 - name: receiver
-  {{- include "vis-receive.containerHead" (dict "root" . "image" "image" "device" true) | nindent 2 }}
+  {{- include "vis-receive.containerHead" (dict "root" . "image" "image" "device" true "transport" (.Values.reception | default dict).transport) | nindent 2 }}
   workingDir: /results
   command:
     - emu-recv
@@ -71,8 +71,9 @@ ports:
 {{- end }}
 
 {{/*
-Started is ready: a receiver that hangs before packets can come is ended when push gives up too. A
-busy receiver may be slow to answer, so only two silent minutes count as dead.
+Started is ready: a receiver that hangs before packets can come is ended when push gives up too, and
+soon, since it has nothing to close yet. A busy receiver may be slow to answer, so only two silent
+minutes count as dead.
 */}}
 {{- define "receive.probes" -}}
 {{- $timeout := include "vis-receive.text" (list (.Values.results | default dict).start_timeout 300) | float64 -}}
@@ -81,6 +82,7 @@ startupProbe:
   periodSeconds: 2
   timeoutSeconds: 5
   failureThreshold: {{ max 1 (divf $timeout 2 | ceil | int) }}
+  terminationGracePeriodSeconds: {{ include "vis-receive.text" (list .Values.terminationGracePeriodSeconds 30) | int | min 10 | max 1 }}
 readinessProbe:
   httpGet: {path: /readyz, port: monitor}
   periodSeconds: 5
@@ -96,7 +98,7 @@ livenessProbe:
 {{- define "receive.senderContainer" -}}
 {{- $device := eq (include "receive.senderUsesDevice" .) "true" -}}
 - name: sender
-  {{- include "vis-receive.containerHead" (dict "root" . "image" "image" "device" $device) | nindent 2 }}
+  {{- include "vis-receive.containerHead" (dict "root" . "image" "image" "device" $device "transport" (.Values.transmission | default dict).transport) | nindent 2 }}
   command:
     - emu-send
     - -c

@@ -105,18 +105,26 @@ rules:
     onPodConditions:
       - type: DisruptionTarget
         status: "True"
-  # A wrong configuration does not get better.
+  # A wrong configuration does not get better; and with 10 push has tried for long enough itself.
+  {{- range $container, $codes := include "receive.hopeless" . | fromYaml }}
   - action: FailIndex
     onExitCodes:
-      containerName: receiver
+      containerName: {{ $container }}
       operator: In
-      values: [2]
-  {{- if include "receive.push" . }}
-  # 10: push has tried for long enough itself.
-  - action: FailIndex
-    onExitCodes:
-      containerName: push
-      operator: In
-      values: [2, 10]
+      values: {{ toJson $codes }}
   {{- end }}
+{{- end }}
+
+{{/* Exit codes after which no further attempt is made, of the containers that there are. */}}
+{{- define "receive.hopeless" -}}
+receiver: [2]
+{{- if include "vis-receive.modelPull" . }}
+model: [2]
+{{- end }}
+{{- if include "receive.sends" . }}
+sender: [2]
+{{- end }}
+{{- if include "receive.push" . }}
+push: [2, 10]
+{{- end }}
 {{- end }}

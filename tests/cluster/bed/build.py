@@ -160,6 +160,7 @@ COMPONENTS = (
     Component("coredns", {"coredns": "github.com/coredns/coredns"}),
     Component("pause", {"pause": "."}),
     Component("probe", {"probe": "."}),
+    Component("device-plugin", {"device-plugin": "."}),
 )
 
 

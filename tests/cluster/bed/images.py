@@ -19,7 +19,7 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _OCI = "application/vnd.oci.image"
 
 
-def write_archive(archive: Path, name: str, binary: Path) -> None:
+def write_archive(archive: Path, name: str, binary: Path, capability: bytes = b"") -> None:
     """Write an image whose only file, and entry point, is a static binary.
 
     Parameters
@@ -30,8 +30,10 @@ def write_archive(archive: Path, name: str, binary: Path) -> None:
         Full name of the image, with its tag.
     binary
         The program; in the image it lies in the root.
+    capability
+        What the program's file gives whoever runs it, as its attribute holds it.
     """
-    layer = _layer(binary)
+    layer = _layer(binary, capability)
     architecture = ARCHITECTURES.get(platform.machine(), platform.machine())
     config = _json(
         {
@@ -68,17 +70,26 @@ def write_archive(archive: Path, name: str, binary: Path) -> None:
             _add(tar, path, content, mode=0o644)
 
 
-def _layer(binary: Path) -> bytes:
+def _layer(binary: Path, capability: bytes) -> bytes:
     made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w") as tar:
-        _add(tar, binary.name, binary.read_bytes(), mode=0o755)
+    attributes = {"SCHILY.xattr.security.capability": capability.decode()} if capability else {}
+    with tarfile.open(fileobj=made, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        _add(tar, binary.name, binary.read_bytes(), mode=0o755, attributes=attributes)
     return made.getvalue()
 
 
-def _add(tar: tarfile.TarFile, path: str, content: bytes, *, mode: int) -> None:
+def _add(
+    tar: tarfile.TarFile,
+    path: str,
+    content: bytes,
+    *,
+    mode: int,
+    attributes: dict[str, str] | None = None,
+) -> None:
     entry = tarfile.TarInfo(path)
     entry.size = len(content)
     entry.mode = mode
+    entry.pax_headers = attributes or {}
     tar.addfile(entry, io.BytesIO(content))
 
 

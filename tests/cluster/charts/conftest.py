@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,14 @@ from tests.cluster.charts.rendering import Helm
 
 @pytest.fixture(scope="session")
 def helm_binaries() -> dict[str, Path]:
-    """Return Helm 3 and 4: those that the environment names, else those of the test bed."""
-    given = {name: os.environ.get(f"VIS_RECEIVE_{name.upper()}") for name in ("helm3", "helm4")}
+    """Return Helm 3 and 4: of the environment or the PATH, else those of the test bed."""
+    given = {
+        name: os.environ.get(f"VIS_RECEIVE_{name.upper()}") or shutil.which(name)
+        for name in ("helm3", "helm4")
+    }
     if all(given.values()):
         return {name: Path(str(path)) for name, path in given.items()}
-    # Only here: with both named, no test bed is needed.
+    # Only here: with both at hand, no test bed is needed.
     from tests.cluster.bed.build import binaries  # noqa: PLC0415
 
     folder = binaries()

@@ -41,6 +41,18 @@ def test_the_model_comes_as_in_chart_receive(helm):
     assert not any("proxy" in name.lower() for name in sender.environment("sender"))
 
 
+@pytest.mark.parametrize("option", ["--set", "--set-string"])
+def test_how_the_model_is_fetched(helm3, option):
+    plain = "modelFetch.retries=1,modelFetch.maxUnpacked=20Gi,modelFetch.maxRatio=1000.5"
+    for chart in ("receive", "emulator"):
+        options = ("--set", "modelFetch.stallTimeout=1.5", option, plain)
+        command = helm3.template(chart, *TO, *options).containers["model"]["command"]
+        chosen = {"--retries=1", "--stall-timeout=1.5", f"--max-unpacked={20 << 30}"}
+        assert chosen <= set(command)
+    assert "modelFetch" in helm3.refusal("receive", "--set", "modelFetch.retries=often")
+    assert "is not a size" in helm3.refusal("receive", "--set", "modelFetch.maxUnpacked=lots")
+
+
 @pytest.mark.parametrize("chart", ["receive", "emulator"])
 def test_a_chart_of_charts_can_hold_it(helm_binaries, tmp_path, chart):
     umbrella = tmp_path / "umbrella"

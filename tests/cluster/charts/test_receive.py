@@ -8,8 +8,6 @@ import pytest
 
 from receive.config import Config
 
-PROXIED = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
-NOT_PROXIED = ("no_proxy", "NO_PROXY")
 USES_PROXY = ("--set", "proxy.use=true,proxy.server=proxy.example.org:3128")
 PUSHES = ("--set", "results.push=true,rclone.command=s3:b/o.ms,rclone.secret=remote")
 
@@ -70,11 +68,19 @@ def test_the_failure_policy_and_what_turns_it_off(helm):
         codes = [rule["onExitCodes"] for rule in failed]
         return {code["containerName"]: code["values"] for code in codes}
 
-    assert rules() == {"receiver": [2]}
-    assert rules(*PUSHES) == {"receiver": [2], "push": [2, 10]}
+    assert rules() == {"model": [2], "receiver": [2], "sender": [2]}
+    alone = ("--set", "transmit.model=false,model.pull=false,reception.datamodel=/data/model.ms")
+    assert rules(*alone) == {"receiver": [2]}
+    assert rules(*alone, *PUSHES) == {"receiver": [2], "push": [2, 10]}
     off = helm.template("receive", "--set", "replaceLostPodsQuickly=true,attempts=0").job
     assert "podFailurePolicy" not in off
     assert off["backoffLimitPerIndex"] == 0
+
+
+def test_the_end_of_a_failed_containers_log_is_its_message(helm):
+    release = helm.template("receive", *PUSHES)
+    policies = {one["terminationMessagePolicy"] for one in release.containers.values()}
+    assert policies == {"FallbackToLogsOnError"}
 
 
 def test_deadlines(helm):
@@ -99,6 +105,8 @@ def test_probes_ask_the_monitor_and_starting_may_take_start_timeout(helm):
     startup = receiver["startupProbe"]
     assert startup["httpGet"] == {"path": "/readyz", "port": "monitor"}
     assert startup["failureThreshold"] * startup["periodSeconds"] == 90
+    # It has nothing to close yet.
+    assert startup["terminationGracePeriodSeconds"] == 10
     assert receiver["readinessProbe"]["httpGet"]["path"] == "/readyz"
     assert receiver["livenessProbe"]["httpGet"]["path"] == "/healthz"
     off = helm.template("receive", "--set", "monitor.port=0")
@@ -174,93 +182,6 @@ def test_the_token_is_the_receivers_alone(helm):
     assert Config.from_mapping(none.config)["monitor.token_file"] is None
 
 
-# --- the way out --------------------------------------------------------------------------------
-
-
-def test_the_proxy_reaches_exactly_the_containers_that_go_out(helm):
-    release = helm.template("receive", *PUSHES, *USES_PROXY)
-    for name in release.containers:
-        environment = release.environment(name)
-        found = {variable for variable in environment if "proxy" in variable.lower()}
-        if name in {"model", "push"}:
-            assert found == {*PROXIED, *NOT_PROXIED}
-            assert {environment[one] for one in PROXIED} == {"http://proxy.example.org:3128"}
-        else:
-            assert not found
-    off = helm.template("receive", *PUSHES, "--set", "proxy.use=false,proxy.server=h:1")
-    assert not any("proxy" in key.lower() for key in off.environment("model"))
-
-
-@pytest.mark.parametrize("server", ["https://proxy:3128", "socks5://proxy:1080"])
-def test_a_proxys_url_stays_as_it_is(helm3, server):
-    release = helm3.template("receive", "--set", f"proxy.use=true,proxy.server={server}")
-    assert release.environment("model")["https_proxy"] == server
-
-
-@pytest.mark.parametrize("scheme", ["", "http://", "https://"])
-def test_a_proxy_with_credentials_comes_from_the_secret(helm, scheme):
-    release = helm.template(
-        "receive", "--set", f"proxy.use=true,proxy.server={scheme}me:hunter2@proxy:3128"
-    )
-    assert release.secret["proxy"] == f"{scheme or 'http://'}me:hunter2@proxy:3128"
-    for variable in PROXIED:
-        reference = release.environment("model")[variable]["secretKeyRef"]
-        assert reference == {"name": "receive", "key": "proxy"}
-
-
-@pytest.mark.parametrize(
-    ("typed", "more"),
-    [
-        ((), []),
-        (("--set", "proxy.noproxy={}"), []),
-        (("--set", "proxy.noproxy="), []),
-        (("--set", "proxy.noproxy=null"), []),
-        (("--set-string", "proxy.noproxy={}"), []),
-        (("--set-json", "proxy.noproxy={}"), []),
-        (("--set-json", 'proxy.noproxy="{}"'), []),
-        (("--set-json", 'proxy.noproxy=[""]'), []),
-        (("--set", "proxy.noproxy=a.org"), ["a.org"]),
-        (("--set", "proxy.noproxy={a.org,10.0.0.0/8}"), ["a.org", "10.0.0.0/8"]),
-        (("--set-json", 'proxy.noproxy="a.org, .b.org"'), ["a.org", ".b.org"]),
-        (("--set-json", 'proxy.noproxy=["a.org", "", " b.org "]'), ["a.org", "b.org"]),
-    ],
-)
-def test_what_is_reached_without_the_proxy(helm, typed, more):
-    release = helm.template("receive", *USES_PROXY, *typed)
-    environment = release.environment("model")
-    assert environment["no_proxy"] == environment["NO_PROXY"]
-    items = environment["no_proxy"].split(",")
-    own = ["localhost", "127.0.0.1", "::1", ".svc", ".cluster.local", "$(KUBERNETES_SERVICE_HOST)"]
-    assert set(own) <= set(items)
-    assert [item for item in items if item in more] == more
-    assert "" not in items
-    assert len(items) == 9 + len(more)
-
-
-@pytest.mark.parametrize(
-    ("option", "volume"),
-    [
-        (
-            "caBundle.configMap=site",
-            {"configMap": {"name": "site", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
-        ),
-        (
-            "caBundle.secret=site,caBundle.key=x.pem",
-            {"secret": {"secretName": "site", "items": [{"key": "x.pem", "path": "ca.crt"}]}},
-        ),
-    ],
-)
-def test_certificates_reach_the_containers_that_go_out(helm3, option, volume):
-    release = helm3.template("receive", *PUSHES, "--set", option)
-    assert release.volumes()["ca"] == {"name": "ca"} | volume
-    for name in release.containers:
-        outward = name in {"model", "push"}
-        environment = release.environment(name)
-        for variable in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
-            assert environment.get(variable) == ("/etc/vis-receive-ca/ca.crt" if outward else None)
-        assert ("/etc/vis-receive-ca" in release.mounts(name)) == outward
-
-
 # --- storage ------------------------------------------------------------------------------------
 
 
@@ -305,7 +226,7 @@ def test_the_claim_made(helm3):
     assert several["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
 
 
-# --- resources and devices ----------------------------------------------------------------------
+# --- memory -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -326,65 +247,6 @@ def test_memory_follows_buffer_memory(helm, options, limit, request_):
     assert resources["limits"]["memory"] == limit
     assert resources["requests"].get("memory") == request_
     assert resources["requests"]["cpu"] == "250m"
-
-
-def test_an_rdma_device_is_the_receivers(helm):
-    release = helm.template("receive", "--set", "rdma.enabled=true,rdma.count=2")
-    name = "rdma/hca_shared_devices_a"
-    resources = release.containers["receiver"]["resources"]
-    assert int(resources["limits"][name]) == int(resources["requests"][name]) == 2
-    assert name not in release.containers["sender"]["resources"]["limits"]
-    assert "add" not in release.containers["receiver"]["securityContext"]["capabilities"]
-    both = helm.template("receive", "--set", "rdma.enabled=true,transmission.transport=ibverbs")
-    assert name in both.containers["sender"]["resources"]["limits"]
-    off = helm.template("receive", "--set", "rdma.ipcLock=root")
-    assert off.containers["receiver"]["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-
-
-@pytest.mark.parametrize(
-    ("way", "context"),
-    [
-        ("root", {"runAsUser": 0, "runAsNonRoot": False, "allowPrivilegeEscalation": False}),
-        ("file", {"allowPrivilegeEscalation": True}),
-    ],
-)
-def test_ways_of_locking_memory(helm, way, context):
-    release = helm.template("receive", "--set", f"rdma.enabled=true,rdma.ipcLock={way}")
-    assert release.containers["receiver"]["securityContext"] == context | {
-        "capabilities": {"drop": ["ALL"], "add": ["IPC_LOCK"]},
-        "readOnlyRootFilesystem": True,
-    }
-    for name in ("model", "sender"):
-        assert "add" not in release.containers[name]["securityContext"]["capabilities"]
-
-
-def test_huge_pages_and_shared_memory(helm3):
-    release = helm3.template("receive", "--set", "hugepages.2Mi=512Mi,sharedMemory.size=1Gi")
-    assert release.containers["receiver"]["resources"]["limits"]["hugepages-2Mi"] == "512Mi"
-    assert release.volumes()["hugepages"]["emptyDir"] == {"medium": "HugePages-2Mi"}
-    assert release.volumes()["shared-memory"]["emptyDir"] == {
-        "medium": "Memory",
-        "sizeLimit": "1Gi",
-    }
-    assert {"/dev/shm", "/dev/hugepages"} <= set(release.mounts("receiver"))  # noqa: S108
-
-
-@pytest.mark.parametrize(
-    ("typed", "annotation"),
-    [
-        (("--set", "network.multus=fast"), "fast"),
-        (("--set", "network.multus={a/fast,control}"), "a/fast,control"),
-        (("--set-json", 'network.multus=[{"name":"fast"}]'), '[{"name":"fast"}]'),
-    ],
-)
-def test_further_networks(helm, typed, annotation):
-    template = helm.template("receive", *typed).job["template"]
-    assert template["metadata"]["annotations"]["k8s.v1.cni.cncf.io/networks"] == annotation
-
-
-def test_the_nodes_network(helm3):
-    pod = helm3.template("receive", "--set", "network.hostNetwork=true").pod
-    assert (pod["hostNetwork"], pod["dnsPolicy"]) == (True, "ClusterFirstWithHostNet")
 
 
 # --- around the pods ----------------------------------------------------------------------------

@@ -31,12 +31,16 @@
 {{- $policy -}}
 {{- end }}
 
-{{/* The first lines of a container: image, policy, security context. */}}
+{{/*
+The first lines of a container: image, policies, security context. Of a container that failed
+`kubectl describe pod` shows the end of its log, which is the line that says why.
+*/}}
 {{- define "vis-receive.containerHead" -}}
 image: {{ include "vis-receive.image" (list .root .image) | quote }}
 {{- with include "vis-receive.pullPolicy" (list .root .image) }}
 imagePullPolicy: {{ . }}
 {{- end }}
+terminationMessagePolicy: FallbackToLogsOnError
 securityContext:
-  {{- include "vis-receive.containerSecurity" (list .root .device) | nindent 2 }}
+  {{- include "vis-receive.containerSecurity" (list .root .device (.transport | default "")) | nindent 2 }}
 {{- end }}

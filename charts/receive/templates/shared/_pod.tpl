@@ -1,9 +1,10 @@
 {{/* What pods of both charts have: security, devices, networks, places. In both charts. */}}
 
 {{/*
-Security context of a container, of a list of the root and whether it uses the RDMA device.
-IPC_LOCK added for a user that is not root has no effect by itself: it takes uid 0, or a file with
-the capability, which no-new-privileges would ignore.
+Security context of a container, of a list of the root, whether it uses the RDMA device, and its
+transport. IPC_LOCK added for a user that is not root has no effect by itself: it takes uid 0, or a
+file with the capability, which no-new-privileges would ignore. The card gives packets as they come,
+which is what ibverbs takes, to those alone that have NET_RAW.
 */}}
 {{- define "vis-receive.containerSecurity" -}}
 {{- $root := index . 0 -}}
@@ -12,7 +13,9 @@ the capability, which no-new-privileges would ignore.
 {{- $lock := $rdma.ipcLock | default "none" -}}
 {{- if and (index . 1) (include "vis-receive.boolean" (list $rdma.enabled false)) (ne $lock "none") -}}
 {{- $capabilities := deepCopy ($context.capabilities | default dict) -}}
-{{- $_ := set $capabilities "add" (append ($capabilities.add | default list) "IPC_LOCK" | uniq) -}}
+{{- $add := append ($capabilities.add | default list) "IPC_LOCK" -}}
+{{- if eq (toString (index . 2)) "ibverbs" }}{{ $add = append $add "NET_RAW" }}{{ end -}}
+{{- $_ := set $capabilities "add" (uniq $add) -}}
 {{- $_ := set $context "capabilities" $capabilities -}}
 {{- if eq $lock "root" -}}
 {{- $context = merge (dict "runAsUser" 0 "runAsNonRoot" false) $context -}}
@@ -163,6 +166,7 @@ securityContext:
     - /etc/vis-receive-secret/config.json
     - --to
     - /model
+    {{- with include "vis-receive.modelOptions" . }}{{ trim . | nindent 4 }}{{ end }}
   env:
     {{- include "vis-receive.env" . | nindent 4 }}
     {{- with include "vis-receive.proxyEnv" . }}{{ trim . | nindent 4 }}{{ end }}
@@ -177,4 +181,16 @@ securityContext:
     {{- with include "vis-receive.caMount" . }}{{ trim . | nindent 4 }}{{ end }}
     - name: model
       mountPath: /model
+{{- end }}
+
+{{/* Options of the command that fetches the model; each is the command's own where nobody says. */}}
+{{- define "vis-receive.modelOptions" -}}
+{{- $fetch := .Values.modelFetch | default dict -}}
+{{- range $name, $option := dict "retries" "--retries" "stallTimeout" "--stall-timeout" "maxUnpacked" "--max-unpacked" "maxRatio" "--max-ratio" -}}
+{{- with include "vis-receive.text" (list (get $fetch $name) "") }}
+{{- $value := . }}
+{{- if eq $name "maxUnpacked" }}{{ $value = include "vis-receive.bytes" . }}{{ end }}
+- {{ printf "%s=%s" $option $value | quote }}
+{{- end -}}
+{{- end -}}
 {{- end }}
