@@ -71,7 +71,7 @@ def test_an_upgrade_leaves_a_running_observation_as_it_is_or_is_refused(
 ) -> None:
     release = Endless(cluster, namespace, f"upgraded{version}", helm_version=version)
     release.begin()
-    release.wait_until_closed(1)
+    release.wait_until_closed()
     before = state(release)
 
     refused = release.upgrade({**VALUES, "reception.max_scans": 2})
