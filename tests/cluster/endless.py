@@ -15,7 +15,7 @@ from tests.cluster.release import Release, exit_codes, until
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-DUMPS_PER_SET = 40
+DUMPS_PER_SET = 60
 VALUES: Mapping[str, Any] = {
     "transmission.time_interval": 0.05,
     "reader.num_repeats": 100_000,
@@ -45,9 +45,10 @@ class Endless(Release):
         done = self.cluster.kubectl("get", "--raw", path, check=False)
         return len(json.loads(done.stdout)["sets"]) if done.returncode == 0 else 0
 
-    def wait_until_closed(self, sets: int = 2) -> int:
+    def wait_until_closed(self, sets: int = 1) -> int:
         """Wait until the newest receiver has closed so many sets; return how many it has."""
-        until(lambda: self.closed_sets() >= sets, f"{self.name} closes {sets} sets")
+        what = f"{self.name} closes {sets} sets"
+        until(lambda: self.closed_sets() >= sets, what, found=self.everything)
         return self.closed_sets()
 
     def end(self) -> None:
@@ -58,7 +59,7 @@ class Endless(Release):
     def wait_for_replacement(self, pod: str) -> None:
         """Wait until another pod has taken a pod's place, and has closed a set."""
         until(lambda: self.pods() and self.pod() != pod, f"pod {pod} is replaced")
-        self.wait_until_closed(1)
+        self.wait_until_closed()
 
     def failures(self) -> tuple[int, int]:
         """Return how many pods before the newest count as attempts, and how many do not."""

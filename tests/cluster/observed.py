@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,13 +24,17 @@ def integrations(folder: Path, stem: str) -> int:
     stem
         Their names are STEM-p1.ms, STEM-p2.ms and so on.
     """
-    found = list(folder.glob(f"{stem}-p*.ms"))
+    name = re.compile(rf"{re.escape(stem)}-p([0-9]+)\.ms")
+    found = {
+        int(match[1]): path for path in folder.iterdir() if (match := name.fullmatch(path.name))
+    }
+    assert sorted(found) == list(range(1, len(found) + 1)), f"sets are missing: {sorted(found)}"
     if not found:
         return 0
-    ok("ms-recover", *found)
+    ok("ms-recover", *found.values())
     times_s = []
-    for number in range(1, len(found) + 1):
-        with open_set(folder / f"{stem}-p{number}.ms") as reader:
+    for number in sorted(found):
+        with open_set(found[number]) as reader:
             times_s.append(reader.model().times_mjd_s)
     steps_s = np.diff(np.concatenate(times_s))
     assert np.allclose(steps_s, steps_s[0]), f"integrations are missing between others: {steps_s}"

@@ -9,7 +9,7 @@ import pytest
 from tests.cluster.endless import DUMPS_PER_SET, VALUES, Endless
 from tests.cluster.namespaces import new_namespace
 from tests.cluster.observed import integrations
-from tests.cluster.release import exit_codes, until
+from tests.cluster.release import until
 from tests.cluster.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def test_an_upgrade_leaves_a_running_observation_as_it_is_or_is_refused(
 ) -> None:
     release = Endless(cluster, namespace, f"upgraded{version}", helm_version=version)
     release.begin()
-    release.wait_until_closed(1)
+    release.wait_until_closed()
     before = state(release)
 
     refused = release.upgrade({**VALUES, "reception.max_scans": 2})
@@ -147,7 +147,7 @@ def test_an_observation_that_is_uninstalled_closes_and_pushes_and_leaves_its_cla
 
     with release.watched() as watch:
         release.uninstall()
-        codes = exit_codes(watch.pods()[pod])
+        codes = watch.wait_for_exit_codes(pod)
 
     assert codes == {"model": 0, "receiver": TERMINATED, "sender": TERMINATED, "push": 0}
     pushed = remote.copy(f"gone{version}", tmp_path / "pushed")

@@ -11,7 +11,7 @@ import pytest
 from tests.cluster.endless import DUMPS_PER_SET, Endless
 from tests.cluster.namespaces import new_namespace
 from tests.cluster.observed import integrations
-from tests.cluster.release import exit_codes, until
+from tests.cluster.release import until
 from tests.cluster.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def test_a_receiver_on_a_drained_node_closes_and_goes_on_at_another(
             assert node_of(release) != node
         finally:
             cluster.kubectl("uncordon", node)
-        codes = exit_codes(watch.pods()[first])
+        codes = watch.wait_for_exit_codes(first)
         assert codes == {"model": 0, "receiver": TERMINATED, "sender": TERMINATED}
         assert watch.disruption(first) == "EvictionByEvictionAPI"
 
