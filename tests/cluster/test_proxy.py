@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
     from tests.cluster.cluster import LocalCluster
 
-pytestmark = [pytest.mark.needs("packet-filter"), pytest.mark.usefixtures("images")]
+# The first test waits for seven pods, beside whatever else the machine does.
+pytestmark = [
+    pytest.mark.needs("packet-filter"),
+    pytest.mark.usefixtures("images"),
+    pytest.mark.timeout(600),
+]
+PATIENCE_S = 360.0
 
 RECEIVERS, CHANNELS = 4, 8
 USER, PASSWORD, TOKEN = "astronomer", "hunter2-of-the-proxy", "hush-of-the-model"
@@ -125,7 +131,7 @@ def observation(
             "rclone.command": "far:bucket/lofar.ms",
         }
     )
-    until(lambda: _running(receivers) == RECEIVERS, "the receivers' containers run")
+    until(lambda: _running(receivers) == RECEIVERS, "the receivers' containers run", PATIENCE_S)
     sender = Release(cluster, namespace, "emulator", chart="emulator", helm_version=4)
     endpoints = [f"lofar-{index}.lofar:{41000 + index}" for index in range(RECEIVERS)]
     sender.install(proxied | model | streams | {"transmission.endpoints": endpoints})
@@ -149,7 +155,7 @@ def observation(
         check=False,
     ).stderr
     for release in made.releases:
-        release.wait_until_complete()
+        release.wait_until_complete(PATIENCE_S)
     return made
 
 
