@@ -33,6 +33,9 @@ PUSHES = FRUGAL | {
 ENDLESS = {"reader.num_repeats": 1000, "consumer.max_dumps_per_ms": 0}
 
 
+CONSUMED = "vis_receive_consumer_dumps_taken_total"
+
+
 @pytest.fixture(scope="module")
 def namespace(cluster: Cluster) -> Iterator[str]:
     with new_namespace(cluster) as name:
@@ -61,7 +64,7 @@ def remotes(cluster: Cluster, namespace: str) -> dict[str, Remote]:
 
 
 VALUES: dict[str, dict[str, Any]] = {
-    "late": {"rclone.command": "late:bucket/late.ms", "results.retries": 5},
+    "late": {"rclone.command": "late:bucket/late.ms", "results.retries": 8},
     "gone": {
         "rclone.command": "gone:bucket/gone.ms",
         "results.retries": 1,
@@ -115,7 +118,19 @@ def received(release: Release) -> int:
     return int(float(found[0].split()[-1])) if found else 0
 
 
-CONSUMED = "vis_receive_consumer_dumps_taken_total"
+def test_a_remote_that_comes_back_gets_the_results(
+    releases: dict[str, Release], remotes: dict[str, Remote]
+) -> None:
+    release = releases["late"]
+    until(lambda: "attempt 2 of 9 failed" in release.logs("push"), "two attempts have failed")
+    assert release.exit_code("receiver") == 0
+    assert release.exit_code("push") is None
+    remotes["webdav"].start()
+    release.wait_until_complete()
+    log = release.logs("push")
+    assert "attempt 1 of 9 failed" in log
+    assert "pushed /results/recv-vis.ms to late:bucket/late.ms" in log
+    assert "late.ms" in remotes["webdav"].sets()
 
 
 @pytest.mark.needs("host-control")
@@ -142,21 +157,6 @@ def test_a_receiver_that_is_killed(
     said = ok("ms-recover", pushed)
     closed = int(said.partition("closed with ")[2].partition(" integrations")[0])
     assert closed >= before, said
-
-
-def test_a_remote_that_comes_back_gets_the_results(
-    releases: dict[str, Release], remotes: dict[str, Remote]
-) -> None:
-    release = releases["late"]
-    until(lambda: "attempt 2 of 6 failed" in release.logs("push"), "two attempts have failed")
-    assert release.exit_code("receiver") == 0
-    assert release.exit_code("push") is None
-    remotes["webdav"].start()
-    release.wait_until_complete()
-    log = release.logs("push")
-    assert "attempt 1 of 6 failed" in log
-    assert "pushed /results/recv-vis.ms to late:bucket/late.ms" in log
-    assert "late.ms" in remotes["webdav"].sets()
 
 
 @pytest.mark.parametrize(
