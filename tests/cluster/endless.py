@@ -22,7 +22,6 @@ VALUES: Mapping[str, Any] = {
     "consumer.max_dumps_per_ms": DUMPS_PER_SET,
     # Whoever can reach it may end it.
     "monitor.token_file": "",
-    "results.start_timeout": 60,
 }
 _COUNTED = "batch.kubernetes.io/job-index-failure-count"
 _IGNORED = "batch.kubernetes.io/job-index-ignored-failure-count"

@@ -13,7 +13,7 @@ from tests.cluster.release import until
 from tests.cluster.shelf import Shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from tests.cluster.cluster import Cluster
@@ -22,7 +22,6 @@ pytestmark = pytest.mark.usefixtures("images")
 
 HELMS = (3, 4)
 TERMINATED = 143
-SHORT = {**VALUES, "reader.num_repeats": 1, "transmission.time_interval": 0.01}
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +44,6 @@ def state(release: Endless) -> tuple[str, str, int]:
     return release.job()["metadata"]["uid"], pod["metadata"]["uid"], restarts
 
 
-def is_deployed(release: Endless) -> bool:
-    return "STATUS: deployed" in release.helm("status", release.name).stdout
-
-
 def objects(release: Endless) -> set[str]:
     """Return what there is of a release."""
     kinds = "jobs,pods,services,configmaps,secrets,serviceaccounts,pvc,pdb,networkpolicies"
@@ -56,75 +51,54 @@ def objects(release: Endless) -> set[str]:
     return set(release.kubectl("get", kinds, "-l", instance, "-o", "name").split())
 
 
-def token(release: Endless) -> str:
-    return release.kubectl("get", "secret", release.name, "-o", "jsonpath={.data.token}")
-
-
-def label(release: Endless) -> str:
-    labels: dict[str, str] = release.job()["metadata"]["labels"]
-    return labels.get("team", "")
-
-
 @pytest.mark.parametrize("version", HELMS)
-def test_an_upgrade_leaves_a_running_observation_as_it_is_or_is_refused(
+def test_upgrades_leave_an_observation_as_it_is_or_are_refused_while_it_runs_and_after(
     cluster: Cluster, namespace: str, version: int
 ) -> None:
     release = Endless(cluster, namespace, f"upgraded{version}", helm_version=version)
     release.begin()
     release.wait_until_closed()
     before = state(release)
+    changed = {**VALUES, "reception.max_scans": 2}
+    undo = f"uninstall first, or choose another name (helm uninstall {release.name} -n {namespace})"
 
-    refused = release.upgrade({**VALUES, "reception.max_scans": 2})
-
-    assert refused.returncode == 1
-    assert (
-        f"observation {release.name} is running, and its configuration cannot be changed any "
-        f"more: uninstall first, or choose another name (helm uninstall {release.name} -n "
-        f"{namespace})"
-    ) in refused.stderr
-    assert is_deployed(release)
-    assert release.upgrade(VALUES).returncode == 0
-    assert release.upgrade({**VALUES, "labels.team": "survey"}).returncode == 0
-    assert label(release) == "survey"
-    rolled_back = release.helm("rollback", release.name, "1")
-    assert rolled_back.returncode == 0, rolled_back.stderr
-    assert label(release) == ""
-    assert is_deployed(release)
+    refusal = f"is running, and its configuration cannot be changed any more: {undo}"
+    assert f"observation {release.name} {refusal}" in refused(release, changed)
+    assert "STATUS: deployed" in release.helm("status", release.name).stdout
+    check_harmless_upgrades(release)
     assert state(release) == before
     release.wait_until_closed(release.closed_sets() + 1)
     release.end()
     release.wait_until_complete()
     assert "nothing was lost" in release.logs("receiver")
+
+    refusal = f"is over, and its configuration cannot be changed any more: {undo}"
+    assert f"observation {release.name} {refusal}" in refused(release, changed)
+    check_harmless_upgrades(release)
     assert state(release) == before
-    release.uninstall()
-    assert objects(release) == set()
-
-
-@pytest.mark.parametrize("version", HELMS)
-def test_an_upgrade_of_an_observation_that_is_over_does_not_begin_it_anew(
-    cluster: Cluster, namespace: str, version: int
-) -> None:
-    values: dict[str, Any] = {k: v for k, v in SHORT.items() if k != "monitor.token_file"}
-    release = Endless(cluster, namespace, f"over{version}", helm_version=version)
-    release.install(values)
-    release.wait_until_complete()
-    before, secret = state(release), token(release)
-    assert secret
-
-    assert release.upgrade({**values, "labels.team": "survey"}).returncode == 0
-    refused = release.upgrade({**values, "reception.max_scans": 2})
-
-    assert refused.returncode == 1
-    assert f"observation {release.name} is over, and its configuration cannot" in refused.stderr
-    assert release.helm("rollback", release.name, "1").returncode == 0
-    assert (state(release), token(release)) == (before, secret)
     assert release.condition() == "Complete"
     release.kubectl("delete", "job", release.name)
-    refused = release.upgrade(values)
-    assert refused.returncode == 1
-    assert f"the Job of observation {release.name} is gone, and an upgrade would" in refused.stderr
+    refusal = f"is gone, and an upgrade would begin the observation anew: {undo}"
+    assert f"the Job of observation {release.name} {refusal}" in refused(release, VALUES)
     release.uninstall()
     assert objects(release) == set()
+
+
+def refused(release: Endless, values: Mapping[str, Any]) -> str:
+    """Return what Helm says to an upgrade that it refuses."""
+    done = release.upgrade(values)
+    assert done.returncode == 1
+    return done.stderr
+
+
+def check_harmless_upgrades(release: Endless) -> None:
+    """Upgrade to the same, to other labels, and roll back to how it was installed."""
+    assert release.upgrade(VALUES).returncode == 0
+    assert release.upgrade({**VALUES, "labels.team": "survey"}).returncode == 0
+    assert release.job()["metadata"]["labels"]["team"] == "survey"
+    rolled_back = release.helm("rollback", release.name, "1")
+    assert rolled_back.returncode == 0, rolled_back.stderr
+    assert "team" not in release.job()["metadata"]["labels"]
 
 
 @pytest.mark.parametrize("version", HELMS)
@@ -166,9 +140,14 @@ def test_a_claim_that_nobody_asked_to_stay_goes_with_its_release(
     cluster: Cluster, namespace: str
 ) -> None:
     release = Endless(cluster, namespace, "tidy")
-    release.install({**SHORT, "storage.size": "64Mi"})
-    claim = f"persistentvolumeclaim/{release.name}-results"
-    assert claim in objects(release)
+    values = {"storage.size": "64Mi", "reader.num_timestamps": 3, "transmission.time_interval": 0.1}
+    release.install(values)
+    token = ("get", "secret", release.name, "-o", "jsonpath={.data.token}")
+    before = release.kubectl(*token)
+    assert before
+    assert f"persistentvolumeclaim/{release.name}-results" in objects(release)
+    assert release.upgrade({**values, "labels.team": "survey"}).returncode == 0
+    assert release.kubectl(*token) == before
     release.wait_until_complete()
     release.uninstall()
     until(lambda: objects(release) == set(), "nothing is left")
