@@ -61,6 +61,10 @@ soak: $(VENV)/.installed-dev ## ten minutes at full rate: does the memory stay f
 cluster: $(VENV)/.installed-dev ## start a Kubernetes of two nodes on this machine (root), and say how to reach it
 	@$(BIN)/python -m tests.cluster up
 
+.PHONY: cluster-images
+cluster-images: $(VENV)/.installed-dev ## build the images and load them into the cluster of the current context
+	@$(BIN)/python -m tests.cluster load
+
 .PHONY: cluster-down
 cluster-down: $(VENV)/.installed-dev ## end it, and clean up after one that was killed
 	@$(BIN)/python -m tests.cluster down

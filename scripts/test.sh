@@ -3,6 +3,7 @@
 # with CI=true that is a failure (tests/conftest.py does the same for single tests).
 set -uo pipefail
 cd "$(dirname "$0")/.."
+export PYTHONUNBUFFERED=1
 
 failed=()
 
@@ -19,14 +20,36 @@ tier() {
     fi
 }
 
+# A thread that hangs keeps pytest from ending, whatever its own time limits.
+tests() {
+    timeout --kill-after=30 3000 pytest "$@"
+}
+
+# The tests on a cluster mostly wait, and those of units do not mind who else is at work.
+side_by_side() {
+    # A shell's background jobs ignore Ctrl-C, and so would whatever the tests start.
+    env --default-signal=INT,QUIT timeout --kill-after=30 3000 pytest tests/cluster \
+        > >(sed -u 's/^/cluster | /') 2>&1 &
+    local cluster=$!
+    # shellcheck disable=SC2064 (it is known now)
+    trap "kill $cluster 2> /dev/null" EXIT
+    tier "tests of units" tests tests/unit
+    tier "tests on a cluster" wait "$cluster"
+}
+
 tier "ruff" ruff check .
 tier "format" ruff format --check --quiet .
 tier "mypy" mypy
 tier "docs" sphinx-build -q -W -b html docs docs/_build/html
-# Apart from the tests, since a cold build takes longer than a test may.
-tier "cluster's binaries" python -m tests.cluster build --if-usable
-# A thread that hangs keeps pytest from ending, whatever its own time limits.
-tier "pytest" timeout --kill-after=30 3000 pytest "$@"
+if (($#)); then
+    tier "tests" tests "$@"
+else
+    # Apart from the tests, since a cold build takes longer than a test may.
+    tier "cluster's binaries" python -m tests.cluster build --if-usable
+    side_by_side
+    # By themselves: what they send must not be lost because somebody else is busy.
+    tier "tests of commands" tests --ignore=tests/unit --ignore=tests/cluster
+fi
 
 if ((${#failed[@]})); then
     printf '\nFAILED: %s\n' "${failed[*]}"

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 RCLONE = BIN / "rclone"
 USER, PASSWORD = "observer", "quiet-password"
-_STARTED = re.compile(r"on \[http://127\.0\.0\.1:([0-9]+)/\]")
+LOCAL = "127.0.0.1"
+_STARTED = re.compile(r"on \[http://[0-9.]+:([0-9]+)/\]")
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,18 @@ class Remote:
     kind: str
     port: int
     root: Path
+    address: str = LOCAL
 
     def config(self, name: str = "far", password: str = PASSWORD) -> str:
         """Return what an rclone.conf has for it."""
-        return config(self.kind, self.port, name, password)
+        return config(self.kind, self.port, name, password, self.address)
 
 
-def config(kind: str, port: int, name: str = "far", password: str = PASSWORD) -> str:
+def config(
+    kind: str, port: int, name: str = "far", password: str = PASSWORD, address: str = LOCAL
+) -> str:
     """Return what an rclone.conf has for a remote on a port."""
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://{address}:{port}"
     if kind == "webdav":
         done = subprocess.run(
             [RCLONE, "obscure", password], capture_output=True, text=True, check=True
@@ -62,24 +66,24 @@ def config(kind: str, port: int, name: str = "far", password: str = PASSWORD) ->
     return "\n".join([f"[{name}]", f"type = {kind}", *lines, ""])
 
 
+def serve_command(kind: str, root: Path | str, where: str) -> list[str | Path]:
+    """Return rclone's arguments to serve a folder at ``address:port``, with credentials."""
+    keys = ["--auth-key", f"{USER},{PASSWORD}"]
+    basic = ["--user", USER, "--pass", PASSWORD]
+    return [
+        *("serve", kind, root, "--config=", f"--addr={where}"),
+        *(keys if kind == "s3" else basic),
+    ]
+
+
 @contextmanager
-def serving(kind: str, root: Path, port: int = 0) -> Iterator[Remote]:
+def serving(kind: str, root: Path, port: int = 0, address: str = LOCAL) -> Iterator[Remote]:
     """Serve a folder as long as this lasts; ``webdav`` or ``s3``."""
     (root / "bucket").mkdir(parents=True, exist_ok=True)
     log_path = root.with_name(f"{root.name}.log")
-    keys = ["--auth-key", f"{USER},{PASSWORD}"]
-    basic = ["--user", USER, "--pass", PASSWORD]
     with log_path.open("w") as log:
         process = subprocess.Popen(
-            [
-                RCLONE,
-                "serve",
-                kind,
-                root,
-                "--config=",
-                f"--addr=127.0.0.1:{port}",
-                *(keys if kind == "s3" else basic),
-            ],
+            [RCLONE, *serve_command(kind, root, f"{address}:{port}")],
             stderr=log,
             stdout=log,
         )
@@ -90,7 +94,7 @@ def serving(kind: str, root: Path, port: int = 0) -> Iterator[Remote]:
         )
         started = _STARTED.search(log_path.read_text())
         assert started is not None, log_path.read_text()
-        yield Remote(kind, int(started[1]), root)
+        yield Remote(kind, int(started[1]), root, address)
     finally:
         process.terminate()
         process.wait(TIMEOUT_S)

@@ -45,13 +45,14 @@ class Site:
     etag: str = '"one"'
     always: Fault | None = None
     port: int = 0
+    address: str = "127.0.0.1"
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     stalled: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
 
     def url(self, name: str, user: str = "") -> str:
         """Return the URL of a file."""
-        return f"http://{user}127.0.0.1:{self.port}/{name}"
+        return f"http://{user}{self.address}:{self.port}/{name}"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -100,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def serving(site: Site, port: int = 0) -> Iterator[Site]:
     """Serve a site as long as this lasts."""
-    server = ThreadingHTTPServer(("127.0.0.1", port), _Handler)
+    server = ThreadingHTTPServer((site.address, port), _Handler)
     server.daemon_threads = True
     server.site = site  # type: ignore[attr-defined]
     site.port = server.server_address[1]

@@ -49,17 +49,28 @@ class Target:
         return ipaddress.ip_address(self.address).is_multicast
 
 
-def resolve_targets(endpoints: tuple[tuple[str, int], ...]) -> list[Target]:
-    """Look up the hosts of all streams, each once.
+def resolve_targets(endpoints: tuple[tuple[str, int], ...], wait_s: float = 0.0) -> list[Target]:
+    """Look up the hosts of all streams, each once they have an address.
+
+    A name may be gone again when the last one comes, since a cluster takes back that of a receiver
+    too busy to say that it is ready: then the address is the one that it had.
+
+    Parameters
+    ----------
+    endpoints
+        Host and port of each stream.
+    wait_s
+        How long all of them together are waited for.
 
     Raises
     ------
     NetworkError
-        If a host has no address.
+        If a host has no address by then.
     ConfigError
         If some have IPv4 and some IPv6 addresses, which one socket cannot serve.
     """
-    addresses = {host: _address(host) for host in dict(endpoints)}
+    deadline_s = time.monotonic() + wait_s
+    addresses = {host: _wait_for(host, deadline_s) for host in dict(endpoints)}
     targets = [Target(host, addresses[host], port) for host, port in endpoints]
     other = next((t for t in targets if t.family != targets[0].family), None)
     if other is not None:
@@ -70,28 +81,19 @@ def resolve_targets(endpoints: tuple[tuple[str, int], ...]) -> list[Target]:
     return targets
 
 
-def wait_for_hosts(endpoints: tuple[tuple[str, int], ...], timeout_s: float) -> None:
-    """Wait until each host has an address, or the time is over.
-
-    Raises
-    ------
-    NetworkError
-        If a host has none by then.
-    """
-    deadline_s = time.monotonic() + timeout_s
-    for host in dict(endpoints):
-        waiting = False
-        while True:
-            try:
-                _address(host)
-                break
-            except NetworkError:
-                if time.monotonic() >= deadline_s:
-                    raise
-            if not waiting:
-                logger.info("Waiting for %s to have an address", host)
-                waiting = True
-            time.sleep(_LOOK_S)
+def _wait_for(host: str, deadline_s: float) -> str:
+    """Return the address of a host when it has one."""
+    waiting = False
+    while True:
+        try:
+            return _address(host)
+        except NetworkError:
+            if time.monotonic() >= deadline_s:
+                raise
+        if not waiting:
+            logger.info("Waiting for %s to have an address", host)
+            waiting = True
+        time.sleep(_LOOK_S)
 
 
 def _address(host: str) -> str:

@@ -15,6 +15,7 @@ from receive.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from emulator.send.addresses import Target
     from emulator.send.plan import SendPlan
     from emulator.send.sender import Summary
     from receive.config import Config
@@ -71,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = send_to_receiver_beside(config, args.receiver)
 
     # Only now what takes long to import: a mistake in a configuration is told at once.
-    from emulator.send.addresses import resolve_targets, wait_for_hosts  # noqa: PLC0415
+    from emulator.send.addresses import resolve_targets  # noqa: PLC0415
     from emulator.send.plan import make_plan  # noqa: PLC0415
     from receive.measurement_set.reader import open_set  # noqa: PLC0415
 
@@ -84,8 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         for line in plan.describe():
             logger.debug("%s", line)
-        wait_for_hosts(plan.endpoints, args.wait_hosts)
-        summary = asyncio.run(_send(config, reader, plan, args.receiver))
+        targets = resolve_targets(plan.endpoints, args.wait_hosts)
+        summary = asyncio.run(_send(config, reader, plan, targets, args.receiver))
     print(f"{PROG}: {summary.line()}", flush=True)
     return _SIGNAL_EXIT + summary.signum if summary.signum else 0
 
@@ -121,9 +122,12 @@ def _interface(config: Config) -> str | None:
 
 
 async def _send(
-    config: Config, reader: SetReader, plan: SendPlan, receiver: Path | None
+    config: Config,
+    reader: SetReader,
+    plan: SendPlan,
+    targets: Sequence[Target],
+    receiver: Path | None,
 ) -> Summary:
-    from emulator.send.addresses import resolve_targets  # noqa: PLC0415
     from emulator.send.ibverbs import IbverbsTransmitter  # noqa: PLC0415
     from emulator.send.packetiser import Packetiser  # noqa: PLC0415
     from emulator.send.receiver_beside import send_to_one_beside  # noqa: PLC0415
@@ -153,7 +157,7 @@ async def _send(
     }
     transport = transports[config["transmission.transport"]]
     weights = [plan.layout.data_bytes(stream) for stream in range(plan.streams)]
-    transmitter = transport(resolve_targets(plan.endpoints), weights, settings)
+    transmitter = transport(targets, weights, settings)
     sender = Sender(reader, plan, packetiser)
     with (
         StopRequest() as stop,

@@ -200,7 +200,12 @@ class Push:
             try:
                 # What failed for good once is not waited for again, but the others are tried.
                 one = push_set(
-                    self.rclone, path, place, results.attempt, retries=0 if errors else retries
+                    self.rclone,
+                    path,
+                    place,
+                    results.attempt,
+                    retries=0 if errors else retries,
+                    beside=self.pushed[-1].beside if self.pushed else 0,
                 )
             except PushError as error:
                 errors.append(error)

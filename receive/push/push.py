@@ -33,6 +33,8 @@ class Pushed:
     ----------
     verified
         What was compared: ``hashes`` or ``contents``.
+    beside
+        Number of the place beside the wanted one that it went to; 0 if it did not.
     """
 
     path: Path
@@ -40,6 +42,7 @@ class Pushed:
     total_bytes: int
     seconds: float
     verified: str
+    beside: int = 0
 
     def line(self) -> str:
         """Say what went where."""
@@ -48,7 +51,13 @@ class Pushed:
 
 
 def push_set(
-    rclone: Rclone, path: Path, destination: Destination, attempt: int, *, retries: int
+    rclone: Rclone,
+    path: Path,
+    destination: Destination,
+    attempt: int,
+    *,
+    retries: int,
+    beside: int = 0,
 ) -> Pushed:
     """Push a set and see that it is there.
 
@@ -65,6 +74,9 @@ def push_set(
         Of the receiver; names of places beside it count from there.
     retries
         How often it is tried again.
+    beside
+        Where an earlier set of the same run had to go: the sets of a run are told from another's by
+        this number, so no later one takes a place without it.
 
     Raises
     ------
@@ -74,6 +86,8 @@ def push_set(
     started_s = time.monotonic()
     total_bytes = _size_bytes(path)
     job = _Job(rclone, path, destination, attempt, total_bytes)
+    if beside:
+        job.go_beside(beside)
     for number in range(1, retries + 2):
         try:
             way = job.attempt()
@@ -97,7 +111,7 @@ def push_set(
             time.sleep(wait_s)
         else:
             seconds = time.monotonic() - started_s
-            return Pushed(path, job.destination, total_bytes, seconds, way)
+            return Pushed(path, job.destination, total_bytes, seconds, way, job.beside)
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -115,6 +129,12 @@ class _Job:
         self._is_ours = False
         self._differed = False
         self.destination = destination
+        self.beside = 0
+
+    def go_beside(self, number: int) -> None:
+        """Want the place of this number, beside the one that was wanted."""
+        self._number = self.beside = number
+        self.destination = self._wanted.with_suffix(f"-{number}")
 
     def attempt(self) -> str:
         """Try once; return what was compared."""
@@ -138,8 +158,7 @@ class _Job:
                 shown = self.destination.shown
                 if self._number >= _MOST_BESIDE:
                     raise
-                self._number += 1
-                self.destination = self._wanted.with_suffix(f"-{self._number}")
+                self.go_beside(self._number + 1)
                 logger.warning(
                     "there is something else at %s already, which stays as it is: trying %s",
                     shown,

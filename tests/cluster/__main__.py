@@ -22,9 +22,11 @@ def describe(state: dict[str, object]) -> None:
     print(f"export PATH={state['bin']}:$PATH   # kubectl, helm3, helm4, ctr")
 
 
-def down(*, dead: bool) -> None:
+def down(wanted: int | None, *, dead: bool) -> None:
     """End the clusters that were started by hand, and what is left of those that were killed."""
     for number, entry in registry.written().items():
+        if wanted not in {None, number}:
+            continue
         if registry.is_alive(number):
             if entry["attached"]:
                 print(f"cluster {number} is a test run's, and ends with it", file=sys.stderr)
@@ -50,6 +52,24 @@ def status() -> None:
         print("# no cluster runs")
 
 
+def load() -> None:
+    """Build our images and load them into the cluster of the current context."""
+    # Only here: the others need no images.
+    from images.__main__ import cache_folder, image_name  # noqa: PLC0415
+    from images.__main__ import main as build_images  # noqa: PLC0415
+    from images.inputs import IMAGES  # noqa: PLC0415
+    from tests.cluster.cluster import existing  # noqa: PLC0415
+
+    folder = cache_folder() / "archives"
+    folder.mkdir(parents=True, exist_ok=True)
+    if build_images(["--archive", str(folder)]):
+        raise BedError("the images could not be built, as told above")
+    cluster = existing(frozenset({"local-images"}))
+    for name in IMAGES:
+        cluster.load_image(folder / f"{name}.tar", image_name(name))
+        print(f"loaded {image_name(name)}", file=sys.stderr)
+
+
 def main() -> int:
     """Run a command."""
     parser = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
@@ -57,8 +77,10 @@ def main() -> int:
     starting = commands.add_parser("up", help=up.__doc__)
     starting.add_argument("--folder", type=Path, help="where it keeps its files while it runs")
     ending = commands.add_parser("down", help=down.__doc__)
+    ending.add_argument("number", type=int, nargs="?", help="only this one (see status)")
     ending.add_argument("--dead", action="store_true", help="only those whose owner was killed")
     commands.add_parser("status", help=status.__doc__)
+    commands.add_parser("load", help=load.__doc__)
     building = commands.add_parser("build", help="build its binaries and print where they are")
     building.add_argument(
         "--if-usable", action="store_true", help="not where this machine could not carry it"
@@ -69,9 +91,11 @@ def main() -> int:
             case "up":
                 up(options.folder)
             case "down":
-                down(dead=options.dead)
+                down(options.number, dead=options.dead)
             case "status":
                 status()
+            case "load":
+                load()
             case "build" if options.if_usable and (reason := owner.why_not()):
                 print(f"not built: {reason}")
             case "build":

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -216,6 +217,10 @@ class LocalCluster(Cluster):
             if line.split()[0] == identity:
                 return int(line.split()[1])
         raise AssertionError(f"container {container} of pod {pod} does not run")
+
+    def kill(self, namespace: str, pod: str, container: str) -> None:
+        """Kill a container's first process, as the kernel does when memory runs out."""
+        os.kill(self.host_pid(namespace, pod, container), signal.SIGKILL)
 
     def fail_node(self, node: str) -> None:
         """Kill all that runs on a node, its daemons and containers, at once."""

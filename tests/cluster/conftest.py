@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from tests.cluster.cluster import (
     MissingToolError,
     existing,
 )
+from tests.cluster.namespaces import new_namespace
 from tests.conftest import REPOSITORY
 
 if TYPE_CHECKING:
@@ -34,10 +34,6 @@ if TYPE_CHECKING:
 LOG_LINES = 80
 IMAGES = ("receive", "push")
 LOADED = "VIS_RECEIVE_IMAGES"
-RESTRICTED = (
-    "pod-security.kubernetes.io/enforce=restricted",
-    "pod-security.kubernetes.io/warn=restricted",
-)
 
 
 def _reporter(config: pytest.Config) -> Callable[[str], None]:
@@ -176,16 +172,9 @@ def images(cluster: Cluster, request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture
 def namespace(cluster: Cluster) -> Iterator[str]:
-    """Return a new namespace under restricted Pod Security."""
-    name = f"test-{secrets.token_hex(4)}"
-    cluster.kubectl("create", "namespace", name)
-    cluster.kubectl("label", "namespace", name, *RESTRICTED)
-    # Pods are refused until it is there.
-    cluster.kubectl(
-        *("wait", "--namespace", name, "--for=create", "serviceaccount/default", "--timeout=60s")
-    )
-    yield name
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
+    """Return a new namespace; a module may have one for all its tests (new_namespace)."""
+    with new_namespace(cluster) as name:
+        yield name
 
 
 @pytest.hookimpl(wrapper=True)

@@ -22,11 +22,17 @@ BOUND_S = 180.0
 _INDEX = "batch.kubernetes.io/job-completion-index"
 
 
-def until(look: Callable[[], object], what: str, timeout_s: float = BOUND_S) -> None:
-    """Look until it is so."""
+def until(
+    look: Callable[[], object],
+    what: str,
+    timeout_s: float = BOUND_S,
+    found: Callable[[], str] = str,
+) -> None:
+    """Look until it is so; if that takes too long, fail with what is found instead."""
     deadline_s = time.monotonic() + timeout_s
     while not look():
-        assert time.monotonic() < deadline_s, f"waited {timeout_s:g} s in vain: {what}"
+        if time.monotonic() > deadline_s:
+            raise AssertionError(f"waited {timeout_s:g} s in vain: {what}\n{found()}")
         time.sleep(LOOK_EVERY_S)
 
 
@@ -100,7 +106,7 @@ class Release:
 
     def wait_until_ended(self, timeout_s: float = BOUND_S) -> str:
         """Wait for the Job's end; return its condition."""
-        until(self.condition, f"the Job {self.name} ends: {self.overview()}", timeout_s)
+        until(self.condition, f"the Job {self.name} ends", timeout_s, self.everything)
         return self.condition()
 
     def wait_until_complete(self, timeout_s: float = BOUND_S) -> None:
@@ -110,7 +116,8 @@ class Release:
 
     def wait_until_ready(self, pods: int = 1) -> None:
         """Wait until so many receivers are ready."""
-        until(lambda: self._ready_pods() >= pods, f"{pods} receivers are ready: {self.overview()}")
+        what = f"{pods} receivers are ready"
+        until(lambda: self._ready_pods() >= pods, what, found=self.everything)
 
     def pods(self, index: int | None = None) -> list[dict[str, Any]]:
         """Return its pods, of one index or of all, the newest last."""
@@ -131,6 +138,13 @@ class Release:
     def exit_code(self, container: str, index: int = 0) -> int | None:
         """Return the exit code of a container of the newest pod of an index; None before."""
         return exit_codes(self.pods(index)[-1]).get(container)
+
+    def manifests(self) -> str:
+        """Return its objects as everybody may read them: all but Secrets, and its notes."""
+        kinds = "job,pod,service,configmap,serviceaccount,persistentvolumeclaim"
+        selector = f"app.kubernetes.io/instance={self.name}"
+        there = self.kubectl("get", kinds, "-l", selector, "-o", "yaml")
+        return there + self.helm("get", "notes", self.name).stdout
 
     def overview(self) -> str:
         """Return what operators look at first."""
@@ -179,6 +193,14 @@ def exit_codes(pod: Mapping[str, Any]) -> dict[str, int]:
         for one in every
         if "terminated" in one["state"]
     }
+
+
+def message(pod: Mapping[str, Any], container: str) -> str:
+    """Return the message of a container that has ended, as `kubectl describe pod` shows it."""
+    status = pod["status"]
+    every = status.get("initContainerStatuses", []) + status.get("containerStatuses", [])
+    [ended] = [one["state"]["terminated"] for one in every if one["name"] == container]
+    return str(ended.get("message", ""))
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:

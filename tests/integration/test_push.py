@@ -280,6 +280,22 @@ def test_what_is_there_already_is_never_overwritten(receiver, remote, conf):
     assert receiver.pushed()["sets"][0]["destination"] == "far:bucket/demo-1.ms"
 
 
+def test_the_sets_of_a_run_that_goes_beside_another_stay_together(receiver, webdav, conf):
+    conf.write_text(webdav.config())
+    for part in (1, 2):
+        there = webdav.root / "bucket" / f"demo-p{part}.ms"
+        there.mkdir()
+        (there / "table.dat").write_bytes(b"an earlier one")
+    receiver.complete("recv-vis-p1.ms", "recv-vis-p2.ms", "recv-vis-p3.ms")
+    for _ in range(2):
+        assert push(receiver, conf).returncode == 0
+        # Without its number the third would look like one of the others'.
+        assert names(webdav) == {
+            *("demo-p1.ms", "demo-p2.ms"),
+            *("demo-p1-1.ms", "demo-p2-1.ms", "demo-p3-1.ms"),
+        }
+
+
 def test_a_file_there_is_no_place_for_a_set(receiver, webdav, conf):
     receiver.complete()
     conf.write_text(webdav.config())

@@ -25,6 +25,8 @@ COMMANDS = {
     "hostname": "hostname",
     "openssl": "openssl",
     "sysctl": "procps",
+    # A forward proxy, for tests of the way out of a cluster.
+    "tinyproxy": "tinyproxy-bin",
 }
 PLUGINS = ("bridge", "host-local", "loopback", "portmap")
 PLUGIN_FOLDERS = (Path("/opt/cni/bin"), Path("/usr/lib/cni"), Path("/usr/libexec/cni"))
