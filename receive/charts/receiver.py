@@ -207,10 +207,17 @@ _NETWORK = Section(
             name="rdma.ipcLock",
             default="none",
             doc="How memory may be locked: `none` (the node's runtime sets no limit), `root` (uid "
-            "0 with IPC_LOCK) or `file` (an image whose interpreter has the capability). The "
+            "0 with IPC_LOCK) or `file` (`rdma.image`, whose interpreter has the capability). The "
             "latter two need level `privileged`, and with transport `ibverbs` they add NET_RAW, "
             "without which no card gives raw packets.",
             schema=text("none", "root", "file"),
+        ),
+        Value(
+            name="rdma.image",
+            default="",
+            doc="Image of the containers that use the device, REPOSITORY:TAG, where it is not that "
+            "of the others; `file` needs one.",
+            schema=text(),
         ),
         Value(
             name="service.publishNotReadyAddresses",

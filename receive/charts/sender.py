@@ -95,6 +95,13 @@ _RESOURCES = Section(
             schema=text("none", "root", "file"),
         ),
         Value(
+            name="rdma.image",
+            default="",
+            doc="Image of the containers that use the device, REPOSITORY:TAG, where it is not that "
+            "of the others; `file` needs one.",
+            schema=text(),
+        ),
+        Value(
             name="attempts",
             default=0,
             doc="How often sending begins anew after it failed; for a receiver, that is another "

@@ -47,7 +47,7 @@ class DevicePlugin:
     def running(self) -> Iterator[None]:
         """Run it; it ends with its input, so also when the tests are killed."""
         # A bed that was started before may have other binaries.
-        program = binaries() / "device-plugin"
+        program = str(binaries() / "device-plugin")
         command = [*enter(self.cluster.holder(self.node)), program, self.resource, str(self.count)]
         with tempfile.TemporaryFile() as self._said:
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=self._said)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from images.__main__ import version
+from receive.stream.ibverbs import LIBRARIES
 from tests.cluster.containers import UnpackedImage, find_runc
 from tests.conftest import REPOSITORY
 
@@ -92,6 +93,12 @@ def test_every_command_is_there(receive: UnpackedImage) -> None:
         done = receive.run(command, "--version", user=ANY_USER)
         assert done.returncode == 0, done.stderr
         assert done.stdout.split() == [command, version()]
+
+
+def test_what_ibverbs_loads_is_there(receive: UnpackedImage) -> None:
+    load = "import ctypes, sys; [ctypes.CDLL(name) for name in sys.argv[1:]]"
+    done = receive.run("python", "-c", load, *LIBRARIES)
+    assert done.returncode == 0, done.stderr
 
 
 SAMPLE_CHECKED = """

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from images.__main__ import image_name
 from tests.cluster.bed.build import binaries
 from tests.cluster.bed.images import write_archive
 from tests.cluster.device_plugin import DEVICE_FILE, VARIABLE, DevicePlugin
@@ -136,7 +137,9 @@ def test_ways_of_locking_memory_without_limit(
     # The sender beside it has no device, and so is not root.
     observes = {"attempts": 0, "transmission.time_interval": 0.5}
     by_root.install(observes | {"rdma.enabled": True, "rdma.ipcLock": "root"})
-    by_file.install(WAITING | {"rdma.enabled": True, "rdma.ipcLock": "file"})
+    # Any image shows what the chart allows.
+    any_image = {"rdma.image": image_name("receive")}
+    by_file.install(WAITING | {"rdma.enabled": True, "rdma.ipcLock": "file"} | any_image)
 
     by_root.wait_until_ready()
     seen = status(in_receiver(by_root, "cat", "/proc/1/status"))

@@ -26,7 +26,8 @@ def test_an_rdma_device_is_the_receivers(helm):
     ],
 )
 def test_ways_of_locking_memory(helm, way, context):
-    release = helm.template("receive", "--set", f"rdma.enabled=true,rdma.ipcLock={way}")
+    options = f"rdma.enabled=true,rdma.ipcLock={way},rdma.image=h/rdma:1"
+    release = helm.template("receive", "--set", options)
     assert release.containers["receiver"]["securityContext"] == context | {
         "capabilities": {"drop": ["ALL"], "add": ["IPC_LOCK"]},
         "readOnlyRootFilesystem": True,
@@ -66,7 +67,8 @@ def test_the_nodes_network(helm3):
 
 @pytest.mark.parametrize("way", ["root", "file"])
 def test_raw_packets_are_for_containers_that_take_them_from_the_card(helm, way):
-    options = f"rdma.enabled=true,rdma.ipcLock={way},reception.transport=ibverbs"
+    options = f"rdma.enabled=true,rdma.ipcLock={way},rdma.image=h/rdma:1"
+    options += ",reception.transport=ibverbs"
     release = helm.template("receive", "--set", options)
     added = {
         name: container["securityContext"]["capabilities"].get("add")
@@ -76,6 +78,19 @@ def test_raw_packets_are_for_containers_that_take_them_from_the_card(helm, way):
     both = helm.template("receive", "--set", f"{options},transmission.transport=ibverbs")
     context = both.containers["sender"]["securityContext"]
     assert context["capabilities"]["add"] == ["IPC_LOCK", "NET_RAW"]
+
+
+def test_an_image_with_capabilities_is_for_the_containers_that_have_them(helm):
+    options = "rdma.enabled=true,rdma.ipcLock=file"
+    release = helm.template("receive", "--set", f"{options},rdma.image=h/rdma:1")
+    images = {name: container["image"] for name, container in release.containers.items()}
+    assert images.pop("receiver") == "h/rdma:1"
+    assert {image.partition(":")[0] for image in images.values()} == {
+        "localhost/vis-receive/receive"
+    }
+    for chart in ("receive", "emulator"):
+        said = helm.refusal(chart, "--set", f"{options},transmission.target_host=h")
+        assert "there is no rdma.image" in said
 
 
 def test_a_sender_release_takes_the_card_too(helm):

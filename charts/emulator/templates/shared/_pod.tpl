@@ -20,6 +20,7 @@ which is what ibverbs takes, to those alone that have NET_RAW.
 {{- if eq $lock "root" -}}
 {{- $context = merge (dict "runAsUser" 0 "runAsNonRoot" false) $context -}}
 {{- else -}}
+{{- if not $rdma.image }}{{ fail "rdma.ipcLock is file and there is no rdma.image: set it to an image whose interpreter has the capability" }}{{ end -}}
 {{- $_ := set $context "allowPrivilegeEscalation" true -}}
 {{- end -}}
 {{- end -}}

@@ -32,11 +32,20 @@
 {{- end }}
 
 {{/*
+The image of a container that uses the RDMA device, where it is one of its own: a program with a
+capability of its file runs nowhere but where the capability is given, so not in the others.
+*/}}
+{{- define "vis-receive.deviceImage" -}}
+{{- $rdma := .root.Values.rdma | default dict -}}
+{{- if and .device (include "vis-receive.boolean" (list $rdma.enabled false)) }}{{ $rdma.image }}{{ end -}}
+{{- end }}
+
+{{/*
 The first lines of a container: image, policies, security context. Of a container that failed
 `kubectl describe pod` shows the end of its log, which is the line that says why.
 */}}
 {{- define "vis-receive.containerHead" -}}
-image: {{ include "vis-receive.image" (list .root .image) | quote }}
+image: {{ include "vis-receive.deviceImage" . | default (include "vis-receive.image" (list .root .image)) | quote }}
 {{- with include "vis-receive.pullPolicy" (list .root .image) }}
 imagePullPolicy: {{ . }}
 {{- end }}
