@@ -87,7 +87,8 @@ readinessProbe:
   httpGet: {path: /readyz, port: monitor}
   periodSeconds: 5
   timeoutSeconds: 5
-  failureThreshold: 1
+  # On a busy node a receiver may be slow to answer; its name must not go while senders look it up.
+  failureThreshold: 3
 livenessProbe:
   httpGet: {path: /healthz, port: monitor}
   periodSeconds: 20
