@@ -355,7 +355,6 @@ def test_with_values_checks_combinations_too():
         ("transmission.method=vys", "transmission"),
         ("transmission.transport=inproc", "transmission.transport"),
         ("reception.plasma_path=/x", "reception"),
-        ("results.push=true", "results"),
         ("vys.verify=twice", "vys"),
     ],
 )
