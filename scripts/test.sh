@@ -25,16 +25,26 @@ tests() {
     timeout --kill-after=30 3000 pytest "$@"
 }
 
-# The tests on a cluster mostly wait, and those of units do not mind who else is at work.
+# In the background, each line with its name.  A shell's background jobs ignore Ctrl-C, and so would
+# whatever the tests start.
+beside() {
+    local name=$1
+    shift
+    env --default-signal=INT,QUIT timeout --kill-after=30 3000 pytest "$@" \
+        > >(sed -u "s/^/$name | /") 2>&1 &
+    background+=($!)
+}
+
+# The tests on clusters mostly wait, and those of units do not mind who else is at work.
 side_by_side() {
-    # A shell's background jobs ignore Ctrl-C, and so would whatever the tests start.
-    env --default-signal=INT,QUIT timeout --kill-after=30 3000 pytest tests/cluster \
-        > >(sed -u 's/^/cluster | /') 2>&1 &
-    local cluster=$!
-    # shellcheck disable=SC2064 (it is known now)
-    trap "kill $cluster 2> /dev/null" EXIT
+    local background=()
+    beside releases tests/cluster/releases
+    beside cluster tests/cluster --ignore=tests/cluster/releases
+    # shellcheck disable=SC2064 (they are known now)
+    trap "kill ${background[*]} 2> /dev/null" EXIT
     tier "tests of units" tests tests/unit
-    tier "tests on a cluster" wait "$cluster"
+    tier "tests of charts, images and the cluster" wait "${background[1]}"
+    tier "tests of releases on a cluster" wait "${background[0]}"
 }
 
 tier "ruff" ruff check .

@@ -6,7 +6,6 @@ All releases are installed at once, and wait side by side.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +14,7 @@ from tests.cluster.frugal import FRUGAL
 from tests.cluster.namespaces import new_namespace
 from tests.cluster.release import Release, exit_codes, message
 from tests.cluster.servers import PORT, Server
+from tests.conftest import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("images")
 
-SCRIPT = Path(__file__).with_name("faulty_site.py")
+SCRIPT = REPOSITORY / "tests/cluster/faulty_site.py"
 OTHER_CHECKSUM = "0" * 64
 QUICK = FRUGAL | {
     "attempts": 0,
