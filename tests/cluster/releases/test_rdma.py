@@ -227,4 +227,6 @@ def test_a_plugin_that_goes_takes_its_devices_and_not_the_pods(
         until(lambda: plugin.registrations() == 2, "the new kubelet is told")
         plugin.wait_until_offered(2)
     assert release.pods(0)[-1]["status"]["phase"] == "Running"
-    assert in_receiver(release, "printenv", "VIS_RECEIVE_INDEX") == "0\n"
+    asked = ("exec", release.pod(), "-c", "receiver", "--", "printenv", "VIS_RECEIVE_INDEX")
+    # A kubelet that has just begun has yet to learn of its pods.
+    until(lambda: release.kubectl(*asked, check=False) == "0\n", "the new kubelet knows the pod")
