@@ -56,7 +56,7 @@ class Running:
 
     def _run(self) -> None:
         try:
-            self._outcome = self.receiver.run(self._ready_file)
+            self._outcome = self.receiver.run([self._ready_file])
         except BaseException as error:  # noqa: BLE001 -- shown to the test
             self._error = error
 
