@@ -35,14 +35,21 @@ beside() {
     background+=($!)
 }
 
-# The tests on clusters mostly wait, and those of units do not mind who else is at work.
+# Of units, and of commands where nothing depends on being quick: they do not mind who else is at work.
+patient=(
+    tests/unit
+    tests/integration/push
+    tests/integration/test_{bad_input,checked_before,emu_simulate,fetch_model}.py
+)
+
+# Those on clusters mostly wait.
 side_by_side() {
     local background=()
     beside releases tests/cluster/releases
     beside cluster tests/cluster --ignore=tests/cluster/releases
     # shellcheck disable=SC2064 (they are known now)
     trap "kill ${background[*]} 2> /dev/null" EXIT
-    tier "tests of units" tests tests/unit
+    tier "tests of units" tests "${patient[@]}"
     tier "tests of charts, images and the cluster" wait "${background[1]}"
     tier "tests of releases on a cluster" wait "${background[0]}"
 }
@@ -58,7 +65,7 @@ else
     tier "cluster's binaries" python -m tests.cluster build --if-usable
     side_by_side
     # By themselves: what they send must not be lost because somebody else is busy.
-    tier "tests of commands" tests --ignore=tests/unit --ignore=tests/cluster
+    tier "tests of commands" tests "${patient[@]/#/--ignore=}" --ignore=tests/cluster
 fi
 
 if ((${#failed[@]})); then
