@@ -25,16 +25,6 @@ tests() {
     timeout --kill-after=30 3000 pytest "$@"
 }
 
-# In the background, each line with its name.  A shell's background jobs ignore Ctrl-C, and so would
-# whatever the tests start.
-beside() {
-    local name=$1
-    shift
-    env --default-signal=INT,QUIT timeout --kill-after=30 3000 pytest "$@" \
-        > >(sed -u "s/^/$name | /") 2>&1 &
-    background+=($!)
-}
-
 # Of units, and of commands where nothing depends on being quick: they do not mind who else is at work.
 patient=(
     tests/unit
@@ -42,16 +32,17 @@ patient=(
     tests/integration/test_{bad_input,checked_before,emu_simulate,fetch_model}.py
 )
 
-# Those on clusters mostly wait.
+# Those of releases mostly wait, so they have a cluster of their own beside the others.
 side_by_side() {
-    local background=()
-    beside releases tests/cluster/releases
-    beside cluster tests/cluster --ignore=tests/cluster/releases
-    # shellcheck disable=SC2064 (they are known now)
-    trap "kill ${background[*]} 2> /dev/null" EXIT
+    # A shell's background jobs ignore Ctrl-C, and so would whatever the tests start.
+    env --default-signal=INT,QUIT timeout --kill-after=30 3000 pytest tests/cluster/releases \
+        > >(sed -u 's/^/releases | /') 2>&1 &
+    local releases=$!
+    # shellcheck disable=SC2064 (it is known now)
+    trap "kill $releases 2> /dev/null" EXIT
     tier "tests of units" tests "${patient[@]}"
-    tier "tests of charts, images and the cluster" wait "${background[1]}"
-    tier "tests of releases on a cluster" wait "${background[0]}"
+    tier "tests of charts, images and the cluster" tests tests/cluster --ignore=tests/cluster/releases
+    tier "tests of releases on a cluster" wait "$releases"
 }
 
 tier "ruff" ruff check .
