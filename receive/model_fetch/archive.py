@@ -127,6 +127,7 @@ def corruption_named(archive: str) -> Iterator[None]:
     except _CORRUPT as error:
         raise InputError(f"{archive}: is truncated or corrupt: {error}") from None
     except (NotImplementedError, zipfile.LargeZipFile) as error:
+        # zipfile's words for a compression, or a feature of the format, that Python does not know.
         raise InputError(f"{archive}: is packed in a way that cannot be read: {error}") from None
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.commands import RunningReceiver
     from tests.integration.senders import Observation
 
 
@@ -31,3 +32,14 @@ def receive(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     for running in started:
         running.abandon()
     Recorder.made.clear()
+
+
+@pytest.fixture
+def started() -> Iterator[list[RunningReceiver]]:
+    """Receivers that a test must not leave behind, whatever happens to it."""
+    receivers: list[RunningReceiver] = []
+    yield receivers
+    for receiver in receivers:
+        if receiver.process.poll() is None:
+            receiver.process.terminate()
+            receiver.wait()

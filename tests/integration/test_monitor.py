@@ -18,7 +18,7 @@ from tests.integration.monitored import STREAMS, Monitored, free_port, total
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -36,17 +36,6 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("--integrations", INTEGRATIONS, path),
     )
     return path
-
-
-@pytest.fixture
-def started() -> Iterator[list[RunningReceiver]]:
-    """Receivers that a test must not leave behind, whatever happens to it."""
-    receivers: list[RunningReceiver] = []
-    yield receivers
-    for receiver in receivers:
-        if receiver.process.poll() is None:
-            receiver.process.terminate()
-            receiver.wait()
 
 
 @pytest.fixture

@@ -8,15 +8,11 @@ import re
 import signal
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.commands import RunningReceiver, ok, options, run, send, start_receiver
 from tests.waiting import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PROCESSES = 3
 STREAMS = {"transmission.channels_per_stream": 2}
@@ -34,17 +30,6 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("--flag-fraction", "0.05", path),
     )
     return path
-
-
-@pytest.fixture
-def started() -> Iterator[list[RunningReceiver]]:
-    """Receivers that a test must not leave behind, whatever happens to it."""
-    receivers: list[RunningReceiver] = []
-    yield receivers
-    for receiver in receivers:
-        if receiver.process.poll() is None:
-            receiver.process.terminate()
-            receiver.wait()
 
 
 def pids(receiver: RunningReceiver) -> list[int]:

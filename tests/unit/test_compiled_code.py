@@ -50,6 +50,8 @@ def test_without_an_image_nothing_changes(tmp_path: Path) -> None:
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+# The code is for that level, and chosen by what the processor says: an older one has nothing to
+# choose from.
 @pytest.mark.skipif(LEVEL not in levels_of_this_machine(), reason=f"the machine is not {LEVEL}")
 def test_prepared_code_is_copied_once_and_can_be_added_to(tmp_path: Path, prepared: Path) -> None:
     folder, name, features = show(tmp_path, **{PREPARED: str(prepared)})
@@ -64,6 +66,7 @@ def test_prepared_code_is_copied_once_and_can_be_added_to(tmp_path: Path, prepar
     assert list((tmp_path / "tmp").iterdir()) == [place]
 
 
+# Nobody but root can give a folder away; and the level is as above.
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder somebody else's")
 @pytest.mark.skipif(LEVEL not in levels_of_this_machine(), reason=f"the machine is not {LEVEL}")
 def test_somebody_elses_folder_is_not_used(tmp_path: Path, prepared: Path) -> None:
