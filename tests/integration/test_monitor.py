@@ -91,8 +91,8 @@ def test_metrics_add_up_and_are_the_ledger(monitored: Any, simulated: Path) -> N
             values = {"transmission.endpoints": endpoints, "transmission.scan_id": scan}
             assert send(running.receiver, simulated, STREAMS | values).returncode == 0
             wait_until(
-                lambda scan=scan: total(running.metrics()["vis_receive_scans_ended_total"]) == scan,
-                "the scan has ended",
+                lambda scan=scan: total(running.metrics()["vis_receive_sets_closed_total"]) == scan,
+                "the scan has ended and its set is closed",
             )
     told = {name.removeprefix("vis_receive_"): f for name, f in running.metrics().items()}
     live = running.summary()
@@ -118,6 +118,7 @@ def test_metrics_add_up_and_are_the_ledger(monitored: Any, simulated: Path) -> N
     assert total(told["received_bytes_total"]) == summary["payload_bytes"] > 0
     assert total(told["kernel_dropped_packets_total"]) == summary["kernel_dropped_packets"]
     assert total(told["dumps_total"]) == 2 * INTEGRATIONS
+    assert total(told["scans_ended_total"]) == 2
     assert told["consumer_dumps_taken_total"].samples == {
         (("consumer", "mswriter"),): 2 * INTEGRATIONS
     }
