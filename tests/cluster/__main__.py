@@ -58,13 +58,20 @@ def load() -> None:
     from images.__main__ import cache_folder, image_name  # noqa: PLC0415
     from images.__main__ import main as build_images  # noqa: PLC0415
     from images.inputs import IMAGES  # noqa: PLC0415
-    from tests.cluster.cluster import existing  # noqa: PLC0415
+    from tests.cluster.cluster import MissingToolError, existing  # noqa: PLC0415
 
+    try:
+        cluster = existing(frozenset({"local-images"}))
+    except (AssertionError, MissingToolError) as error:
+        why = str(error).strip().rpartition("\n")[2].removeprefix("error: ")
+        raise BedError(
+            f"no cluster to load them into ({why}): type what `make cluster` printed, or choose "
+            "one with `kubectl config use-context NAME`"
+        ) from None
     folder = cache_folder() / "archives"
     folder.mkdir(parents=True, exist_ok=True)
     if build_images(["--archive", str(folder)]):
         raise BedError("the images could not be built, as told above")
-    cluster = existing(frozenset({"local-images"}))
     for name in IMAGES:
         cluster.load_image(folder / f"{name}.tar", image_name(name))
         print(f"loaded {image_name(name)}", file=sys.stderr)
