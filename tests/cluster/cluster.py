@@ -11,8 +11,11 @@ import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import requests
 
 from tests.cluster.bed import outage
 from tests.cluster.bed.addresses import Addresses
@@ -94,6 +97,11 @@ class Cluster:
         """Return what `kubectl get` finds, as it is in JSON."""
         return json.loads(self.kubectl("get", *arguments, "--output=json").stdout)
 
+    def look(self, path: str) -> Any:
+        """Return what the API has at a path, None if nothing: for what is asked again and again."""
+        done = self.kubectl("get", "--raw", path, check=False)
+        return None if done.returncode else json.loads(done.stdout)
+
     def apply(self, *objects: dict[str, Any], namespace: str) -> None:
         """Make or change objects."""
         listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
@@ -164,6 +172,21 @@ class LocalCluster(Cluster):
     def _known(self) -> dict[str, Any]:
         assert self.state is not None
         return self.state
+
+    @cached_property
+    def _session(self) -> requests.Session:
+        certificates = Path(self._known["certificates"])
+        session = requests.Session()
+        session.trust_env = False
+        session.verify = str(certificates / "ca.crt")
+        session.cert = (str(certificates / "admin.crt"), str(certificates / "admin.key"))
+        return session
+
+    def look(self, path: str) -> Any:
+        """Return what the API has at a path, None if nothing: for what is asked again and again."""
+        # A new kubectl each time would take a quarter of a processor from the pods.
+        answer = self._session.get(self._known["server"] + path, timeout=TIMEOUT_S)
+        return answer.json() if answer.ok else None
 
     @property
     def bin(self) -> Path:

@@ -97,6 +97,8 @@ class Bed:
             "folder": str(self.folder),
             "bin": str(self._bin),
             "kubeconfig": str(plane.kubeconfig),
+            "server": plane.server,
+            "certificates": str(authority.folder),
             "network": holder.pid,
             "host": addresses.host,
             "pods": addresses.pods,
