@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 RCLONE = BIN / "rclone"
 USER, PASSWORD = "observer", "quiet-password"
 LOCAL = "127.0.0.1"
-_STARTED = re.compile(r"on \[http://[0-9.]+:([0-9]+)/\]")
+_STARTED = re.compile(r"on \[(https?)://[0-9.]+:([0-9]+)/\]")
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,23 @@ class Remote:
     port: int
     root: Path
     address: str = LOCAL
+    scheme: str = "http"
 
     def config(self, name: str = "far", password: str = PASSWORD) -> str:
         """Return what an rclone.conf has for it."""
-        return config(self.kind, self.port, name, password, self.address)
+        return config(self.kind, self.port, name, password, self.address, self.scheme)
 
 
 def config(
-    kind: str, port: int, name: str = "far", password: str = PASSWORD, address: str = LOCAL
+    kind: str,
+    port: int,
+    name: str = "far",
+    password: str = PASSWORD,
+    address: str = LOCAL,
+    scheme: str = "http",
 ) -> str:
     """Return what an rclone.conf has for a remote on a port."""
-    url = f"http://{address}:{port}"
+    url = f"{scheme}://{address}:{port}"
     if kind == "webdav":
         done = subprocess.run(
             [RCLONE, "obscure", password], capture_output=True, text=True, check=True
@@ -66,24 +72,33 @@ def config(
     return "\n".join([f"[{name}]", f"type = {kind}", *lines, ""])
 
 
-def serve_command(kind: str, root: Path | str, where: str) -> list[str | Path]:
-    """Return rclone's arguments to serve a folder at ``address:port``, with credentials."""
-    keys = ["--auth-key", f"{USER},{PASSWORD}"]
-    basic = ["--user", USER, "--pass", PASSWORD]
-    return [
-        *("serve", kind, root, "--config=", f"--addr={where}"),
-        *(keys if kind == "s3" else basic),
-    ]
+def serve_command(
+    kind: str, root: Path | str, where: str, *, anonymous: bool = False
+) -> list[str | Path]:
+    """Return rclone's arguments to serve a folder at ``address:port``."""
+    credentials = {
+        "s3": ["--auth-key", f"{USER},{PASSWORD}"],
+        "webdav": ["--user", USER, "--pass", PASSWORD],
+    }[kind]
+    command = ["serve", kind, root, "--config=", f"--addr={where}"]
+    return command if anonymous else command + credentials
 
 
 @contextmanager
-def serving(kind: str, root: Path, port: int = 0, address: str = LOCAL) -> Iterator[Remote]:
-    """Serve a folder as long as this lasts; ``webdav`` or ``s3``."""
+def serving(
+    kind: str,
+    root: Path,
+    port: int = 0,
+    address: str = LOCAL,
+    certificate: tuple[Path, Path] | None = None,
+) -> Iterator[Remote]:
+    """Serve a folder as long as this lasts; ``webdav`` or ``s3``, over TLS by a pair of files."""
+    tls = ["--cert", certificate[0], "--key", certificate[1]] if certificate else []
     (root / "bucket").mkdir(parents=True, exist_ok=True)
     log_path = root.with_name(f"{root.name}.log")
     with log_path.open("w") as log:
         process = subprocess.Popen(
-            [RCLONE, *serve_command(kind, root, f"{address}:{port}")],
+            [RCLONE, *serve_command(kind, root, f"{address}:{port}"), *tls],
             stderr=log,
             stdout=log,
         )
@@ -94,7 +109,7 @@ def serving(kind: str, root: Path, port: int = 0, address: str = LOCAL) -> Itera
         )
         started = _STARTED.search(log_path.read_text())
         assert started is not None, log_path.read_text()
-        yield Remote(kind, int(started[1]), root, address)
+        yield Remote(kind, int(started[2]), root, address, started[1])
     finally:
         process.terminate()
         process.wait(TIMEOUT_S)

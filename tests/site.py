@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 PATIENCE_S = 60.0
 
@@ -37,7 +39,7 @@ class Fault:
 
 @dataclass
 class Site:
-    """What is served, and what was asked for."""
+    """What is served, and what was asked for; over TLS with a certificate and its key."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
@@ -46,13 +48,15 @@ class Site:
     always: Fault | None = None
     port: int = 0
     address: str = "127.0.0.1"
+    certificate: tuple[Path, Path] | None = None
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     stalled: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
 
     def url(self, name: str, user: str = "") -> str:
         """Return the URL of a file."""
-        return f"http://{user}{self.address}:{self.port}/{name}"
+        scheme = "https" if self.certificate else "http"
+        return f"{scheme}://{user}{self.address}:{self.port}/{name}"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -103,6 +107,13 @@ def serving(site: Site, port: int = 0) -> Iterator[Site]:
     """Serve a site as long as this lasts."""
     server = ThreadingHTTPServer((site.address, port), _Handler)
     server.daemon_threads = True
+    if site.certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*site.certificate)
+        # Who does not trust it is dealt with in a thread of its own.
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     server.site = site  # type: ignore[attr-defined]
     site.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

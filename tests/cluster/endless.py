@@ -40,9 +40,8 @@ class Endless(Release):
         pods = self.pods()
         if not pods:
             return 0
-        path = self._monitor(pods[-1]["metadata"]["name"], "summary")
-        done = self.cluster.kubectl("get", "--raw", path, check=False)
-        return len(json.loads(done.stdout)["sets"]) if done.returncode == 0 else 0
+        found = self.cluster.look(self._monitor(pods[-1]["metadata"]["name"], "summary"))
+        return len(found["sets"]) if found else 0
 
     def wait_until_closed(self, sets: int = 1) -> int:
         """Wait until the newest receiver has closed so many sets; return how many it has."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import yaml
 
@@ -91,8 +91,8 @@ class Release:
 
     def job(self) -> dict[str, Any]:
         """Return the Job; empty if there is none."""
-        found = json.loads(self.kubectl("get", "jobs", "-o", "json"))["items"]
-        return next((job for job in found if job["metadata"]["name"] == self.name), {})
+        path = f"/apis/batch/v1/namespaces/{self.namespace}/jobs/{self.name}"
+        return self.cluster.look(path) or {}
 
     def condition(self) -> str:
         """Return ``Complete`` or ``Failed`` when the Job has ended, nothing before."""
@@ -124,7 +124,8 @@ class Release:
         selector = f"app.kubernetes.io/instance={self.name}"
         if index is not None:
             selector += f",{_INDEX}={index}"
-        found = json.loads(self.kubectl("get", "pods", "-l", selector, "-o", "json"))["items"]
+        path = f"/api/v1/namespaces/{self.namespace}/pods?labelSelector={quote(selector)}"
+        found = self.cluster.look(path)["items"]
         return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
     def pod(self, index: int = 0) -> str:

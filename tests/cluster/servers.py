@@ -1,4 +1,4 @@
-"""Servers as pods of the cluster: remotes that results are pushed to, and a web site.
+"""Servers as pods of the cluster: remotes that results are pushed to, a web site, a claim's reader.
 
 They run in our own images, so that nothing but those is needed.
 """
@@ -105,11 +105,19 @@ class Server:
 
 @dataclass(frozen=True)
 class Remote(Server):
-    """A remote that results are pushed to: rclone serving S3 or WebDAV, with credentials."""
+    """A remote that results are pushed to: rclone serving S3 or WebDAV.
+
+    Attributes
+    ----------
+    anonymous
+        Whether it takes what comes without credentials.
+    """
+
+    anonymous: bool = False
 
     def start(self) -> None:
         """Begin; ``wait_until_ready`` waits for it."""
-        arguments = remotes.serve_command(self.name, _SERVED, f":{PORT}")
+        arguments = remotes.serve_command(self.name, _SERVED, f":{PORT}", anonymous=self.anonymous)
         # S3's buckets are folders.
         bucket = f"{_SERVED}/bucket"
         self._start("push", ["rclone", *map(str, arguments)], {"emptyDir": {}}, bucket)
@@ -117,6 +125,18 @@ class Remote(Server):
     def config(self, name: str = "far", address: str = "") -> str:
         """Return what an rclone.conf has for it."""
         return remotes.config(self.name, PORT, name, address=address or self.address)
+
+    def values(self, path: str) -> dict[str, Any]:
+        """Return the values of a release that pushes here, whatever its receiver leaves."""
+        assert self.anonymous
+        remote = f":{self.name},url='http://{self.name}:{PORT}'"
+        return {
+            "results.push": True,
+            "results.push_partial": True,
+            "results.retries": 1,
+            "rclone.command": f"{remote}:bucket/{path}",
+            "rclone.anonymous": True,
+        }
 
     def sets(self) -> list[str]:
         """Return the names of what was pushed."""
@@ -128,8 +148,8 @@ class Remote(Server):
         self.kubectl("exec", self.name, "--", "mkdir", folder)
         self.kubectl("exec", self.name, "--", "cp", "/etc/hostname", folder)
 
-    def fetch_set(self, name: str, folder: Path) -> Path:
-        """Copy a set out of the pod."""
+    def fetch_pushed(self, name: str, folder: Path) -> Path:
+        """Copy a set, or a folder of sets, out of the pod."""
         return self.fetch(f"{_SERVED}/bucket/{name}", folder / name)
 
 
@@ -158,14 +178,18 @@ class Site(Server):
 class Reader(Server):
     """A look into a claim."""
 
-    def run(self, *command: str) -> str:
-        """Run one of our commands there; return what it printed."""
-        return self.kubectl("exec", self.name, "--", *command)
-
     def start(self, claim: str) -> None:
         """Mount it."""
         command = ["python", "-u", "-m", "http.server", str(PORT), "--directory", "/tmp"]  # noqa: S108
         self._start("receive", command, {"persistentVolumeClaim": {"claimName": claim}}, _SERVED)
+
+    def fetch_left(self, path: str, to: Path) -> Path:
+        """Copy what is in a folder of the claim to a new folder of this machine."""
+        return self.fetch(f"{_SERVED}/{path}", to)
+
+    def run(self, *command: str) -> str:
+        """Run one of our commands there; return what it printed."""
+        return self.kubectl("exec", self.name, "--", *command)
 
 
 def secret(name: str, files: Mapping[str, str]) -> dict[str, Any]:

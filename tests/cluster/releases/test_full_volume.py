@@ -111,3 +111,15 @@ def test_a_full_volume_ends_the_receiver_and_keeps_what_was_closed(
         # Every set that was closed has all the rows of its integrations.
         assert len(baselines) == 1
         assert baselines.pop() > 1
+
+
+def test_a_pod_that_reaches_the_limit_of_its_own_volume_is_evicted_and_counts_as_an_attempt(
+    cluster: Cluster, namespace: str
+) -> None:
+    release = Release(cluster, namespace, "limited")
+    values = {"storage.emptyDir.sizeLimit": "1Mi", "attempts": 0, "reader.num_repeats": 1000}
+    release.install(FRUGAL | values)
+    assert release.wait_until_ended() == "Failed"
+    [pod] = release.pods()
+    assert pod["status"]["reason"] == "Evicted"
+    assert 'exceeds the limit "1Mi"' in pod["status"]["message"]

@@ -7,34 +7,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cluster.endless import DUMPS_PER_SET, VALUES, Endless
-from tests.cluster.namespaces import new_namespace
 from tests.cluster.observed import integrations
 from tests.cluster.release import until
-from tests.cluster.shelf import Shelf
+from tests.cluster.servers import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from tests.cluster.cluster import Cluster
+    from tests.cluster.servers import Remote
 
 pytestmark = pytest.mark.usefixtures("images")
 
 HELMS = (3, 4)
 TERMINATED = 143
-
-
-@pytest.fixture(scope="module")
-def namespace(cluster: Cluster) -> Iterator[str]:
-    with new_namespace(cluster) as name:
-        yield name
-
-
-@pytest.fixture(scope="module")
-def remote(cluster: Cluster, namespace: str) -> Shelf:
-    shelf = Shelf(cluster, namespace, "remote")
-    shelf.start()
-    return shelf
 
 
 def state(release: Endless) -> tuple[str, str, int]:
@@ -80,6 +67,9 @@ def test_upgrades_leave_an_observation_as_it_is_or_are_refused_while_it_runs_and
     release.kubectl("delete", "job", release.name)
     refusal = f"is gone, and an upgrade would begin the observation anew: {undo}"
     assert f"the Job of observation {release.name} {refusal}" in refused(release, VALUES)
+    # A rollback asks no template: the guide warns of it.
+    assert release.helm("rollback", release.name, "1").returncode == 0
+    assert release.job()["metadata"]["uid"] != before[0]
     release.uninstall()
     assert objects(release) == set()
 
@@ -103,12 +93,12 @@ def check_harmless_upgrades(release: Endless) -> None:
 
 @pytest.mark.parametrize("version", HELMS)
 def test_an_observation_that_is_uninstalled_closes_and_pushes_and_leaves_its_claim_if_asked(
-    cluster: Cluster, namespace: str, remote: Shelf, tmp_path: Path, version: int
+    cluster: Cluster, namespace: str, remote: Remote, tmp_path: Path, version: int
 ) -> None:
     release = Endless(cluster, namespace, f"gone{version}", helm_version=version)
     release.begin(
         {
-            **remote.push_values(f"gone{version}/obs.ms"),
+            **remote.values(f"gone{version}/obs.ms"),
             "storage.size": "64Mi",
             "storage.keep": True,
             "podDisruptionBudget.enabled": True,
@@ -124,15 +114,15 @@ def test_an_observation_that_is_uninstalled_closes_and_pushes_and_leaves_its_cla
         codes = watch.wait_for_exit_codes(pod)
 
     assert codes == {"model": 0, "receiver": TERMINATED, "sender": TERMINATED, "push": 0}
-    pushed = remote.copy(f"gone{version}", tmp_path / "pushed")
+    pushed = remote.fetch_pushed(f"gone{version}", tmp_path)
     assert integrations(pushed, "obs") >= DUMPS_PER_SET * closed
     claim = f"persistentvolumeclaim/{release.name}-results"
     assert objects(release) == {claim}
-    shelf = Shelf(cluster, namespace, f"claim{version}")
-    shelf.start(f"{release.name}-results")
-    kept = shelf.copy(f"{release.name}/0", tmp_path / "kept")
+    reader = Reader(cluster, namespace, f"reader{version}")
+    reader.start(f"{release.name}-results")
+    kept = reader.fetch_left(f"{release.name}/0", tmp_path / "kept")
     assert integrations(kept, "recv-vis") == integrations(pushed, "obs")
-    release.kubectl("delete", "pod", shelf.name)
+    release.kubectl("delete", "pod", reader.name)
     release.kubectl("delete", claim)
 
 

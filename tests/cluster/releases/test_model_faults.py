@@ -11,14 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cluster.frugal import FRUGAL
-from tests.cluster.namespaces import new_namespace
 from tests.cluster.release import Release, exit_codes, message
 from tests.cluster.servers import PORT, Server
 from tests.conftest import REPOSITORY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.cluster.cluster import Cluster
 
 pytestmark = pytest.mark.usefixtures("images")
@@ -81,12 +78,6 @@ class Site(Server):
         self.cluster.apply(script, namespace=self.namespace)
         command = ["python", "-u", f"/srv/{SCRIPT.name}", str(PORT)]
         self._start("receive", command, {"configMap": {"name": self.name}}, "/srv")
-
-
-@pytest.fixture(scope="module")
-def namespace(cluster: Cluster) -> Iterator[str]:
-    with new_namespace(cluster) as name:
-        yield name
 
 
 @pytest.fixture(scope="module")

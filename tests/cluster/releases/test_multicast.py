@@ -61,5 +61,5 @@ def test_receivers_of_one_group_each_receive_their_channels(
         assert "received 20 integrations" in said
         assert "nothing was lost" in said
     joined = tmp_path / "joined.ms"
-    ok("ms-concat", joined, *(remote.fetch_set(f"group-{i}.ms", tmp_path) for i in range(2)))
+    ok("ms-concat", joined, *(remote.fetch_pushed(f"group-{i}.ms", tmp_path) for i in range(2)))
     ok("ms-diff", "--round-trip", site.fetch_sample(tmp_path), joined)

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cluster.endless import DUMPS_PER_SET, Endless
-from tests.cluster.namespaces import new_namespace
 from tests.cluster.observed import integrations
 from tests.cluster.release import until
-from tests.cluster.shelf import Shelf
+from tests.cluster.servers import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,24 +25,23 @@ pytestmark = [
 ]
 
 TERMINATED = 143
-CLAIM = "observations"
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"
 
 
 @pytest.fixture(scope="module")
-def namespace(cluster: Cluster) -> Iterator[str]:
-    with new_namespace(cluster) as name:
-        claim = {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": {"name": CLAIM},
-            "spec": {
-                "accessModes": ["ReadWriteMany"],
-                "resources": {"requests": {"storage": "64Mi"}},
-            },
-        }
-        cluster.apply(claim, namespace=name)
-        yield name
+def claim(cluster: Cluster, namespace: str) -> str:
+    """Return the name of a claim that outlives its releases."""
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "observations"},
+        "spec": {
+            "accessModes": ["ReadWriteMany"],
+            "resources": {"requests": {"storage": "64Mi"}},
+        },
+    }
+    cluster.apply(claim, namespace=namespace)
+    return "observations"
 
 
 def node_of(release: Endless) -> str:
@@ -60,23 +58,23 @@ def closed_to_new_pods(cluster: Cluster, node: str) -> Iterator[None]:
         cluster.kubectl("uncordon", node)
 
 
-def check_both_attempts(release: Endless, closed: int, folder: Path) -> None:
+def check_both_attempts(release: Endless, claim: str, closed: int, folder: Path) -> None:
     """End the second attempt; see that both are on the claim, which outlives the release."""
     release.end()
     release.wait_until_complete()
     release.uninstall()
-    shelf = Shelf(release.cluster, release.namespace, f"shelf-{release.name}")
-    shelf.start(CLAIM)
-    left = shelf.copy(f"{release.name}/0", folder / release.name)
+    reader = Reader(release.cluster, release.namespace, f"reader-{release.name}")
+    reader.start(claim)
+    left = reader.fetch_left(f"{release.name}/0", folder / release.name)
     assert integrations(left, "recv-vis") >= DUMPS_PER_SET * closed
     assert integrations(left, "recv-vis-a1") >= DUMPS_PER_SET
 
 
 def test_a_receiver_on_a_drained_node_closes_and_goes_on_at_another(
-    cluster: Cluster, namespace: str, tmp_path: Path
+    cluster: Cluster, namespace: str, claim: str, tmp_path: Path
 ) -> None:
     release = Endless(cluster, namespace, "drained")
-    release.begin({"storage.existingClaim": CLAIM})
+    release.begin({"storage.existingClaim": claim})
     closed = release.wait_until_closed()
     first, node = release.pod(), node_of(release)
 
@@ -96,7 +94,7 @@ def test_a_receiver_on_a_drained_node_closes_and_goes_on_at_another(
         assert watch.disruption(first) == "EvictionByEvictionAPI"
 
     assert release.failures() == (0, 1)
-    check_both_attempts(release, closed, tmp_path)
+    check_both_attempts(release, claim, closed, tmp_path)
 
 
 @contextlib.contextmanager
@@ -137,11 +135,11 @@ def miss(cluster: Cluster, node: str) -> None:
 
 @pytest.mark.needs("host-control")
 def test_a_receiver_on_a_lost_node_is_replaced_when_the_node_is_out_of_service(
-    cluster: LocalCluster, namespace: str, tmp_path: Path
+    cluster: LocalCluster, namespace: str, claim: str, tmp_path: Path
 ) -> None:
     release = Endless(cluster, namespace, "lost")
     with closed_to_new_pods(cluster, "node-1"):
-        release.begin({"storage.existingClaim": CLAIM})
+        release.begin({"storage.existingClaim": claim})
         until(lambda: release.pods() and release.pods()[-1]["spec"].get("nodeName"), "it has one")
     closed = release.wait_until_closed()
     first, node = release.pod(), node_of(release)
@@ -157,4 +155,4 @@ def test_a_receiver_on_a_lost_node_is_replaced_when_the_node_is_out_of_service(
         release.wait_for_replacement(first)
         assert node_of(release) == "node-1"
 
-    check_both_attempts(release, closed, tmp_path)
+    check_both_attempts(release, claim, closed, tmp_path)

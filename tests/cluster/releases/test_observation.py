@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("images")
 def test_a_release_with_the_defaults_is_a_whole_observation(
     cluster: Cluster, namespace: str, helm_version: int
 ) -> None:
-    release = Release(cluster, namespace, "obs", helm_version=helm_version)
+    release = Release(cluster, namespace, f"obs{helm_version}", helm_version=helm_version)
     notes = release.install({"transmission.time_interval": 0.2})
     assert "kubectl -n" in notes
     release.wait_until_complete()

@@ -81,4 +81,4 @@ def test_what_was_typed_before_runs(cluster: Cluster, namespace: str, tmp_path: 
         assert "Writing /mnt/data/output.ms" in receiver.logs("receiver")
         config = receiver.kubectl("get", "configmap", receiver.name, "-o", "jsonpath={.data}")
         assert "133" in config
-        ok("ms-diff", "--round-trip", model, remote.fetch_set(f"{receiver.name}.ms", tmp_path))
+        ok("ms-diff", "--round-trip", model, remote.fetch_pushed(f"{receiver.name}.ms", tmp_path))

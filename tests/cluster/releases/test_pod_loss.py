@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cluster.endless import DUMPS_PER_SET, VALUES, Endless
-from tests.cluster.namespaces import new_namespace
 from tests.cluster.observed import integrations
 from tests.cluster.release import exit_codes, until
-from tests.cluster.shelf import Shelf
+from tests.cluster.servers import Reader
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.cluster.cluster import Cluster, LocalCluster
+    from tests.cluster.servers import Remote
 
 pytestmark = pytest.mark.usefixtures("images")
 
@@ -45,19 +44,6 @@ class Greedy(MeasurementSetConsumer):
 """
 
 
-@pytest.fixture(scope="module")
-def namespace(cluster: Cluster) -> Iterator[str]:
-    with new_namespace(cluster) as name:
-        yield name
-
-
-@pytest.fixture(scope="module")
-def remote(cluster: Cluster, namespace: str) -> Shelf:
-    shelf = Shelf(cluster, namespace, "remote")
-    shelf.start()
-    return shelf
-
-
 def evict(release: Endless, pod: str) -> subprocess.CompletedProcess[str]:
     eviction = {
         "apiVersion": "policy/v1",
@@ -79,10 +65,10 @@ def ended(release: Endless) -> dict[str, Any]:
 
 @pytest.mark.needs("host-control")
 def test_what_a_killed_receiver_left_in_its_pod_is_pushed_and_it_is_replaced(
-    cluster: LocalCluster, namespace: str, remote: Shelf, tmp_path: Path
+    cluster: LocalCluster, namespace: str, remote: Remote, tmp_path: Path
 ) -> None:
     release = Endless(cluster, namespace, "killed")
-    release.begin(remote.push_values("killed/obs.ms"))
+    release.begin(remote.values("killed/obs.ms"))
     closed = release.wait_until_closed(2)
     first = release.pod()
 
@@ -97,7 +83,7 @@ def test_what_a_killed_receiver_left_in_its_pod_is_pushed_and_it_is_replaced(
     assert "the receiver crashed: what it left is pushed as it is; ms-recover" in log
     status = ended(release)
     assert (status["succeeded"], status["failed"]) == (1, 1)
-    left = remote.copy("killed", tmp_path / "killed")
+    left = remote.fetch_pushed("killed", tmp_path)
     assert integrations(left, "obs") >= DUMPS_PER_SET * closed
     release.uninstall()
 
@@ -120,9 +106,9 @@ def test_a_receiver_whose_pod_is_deleted_closes_and_the_next_writes_beside_it(
     assert release.failures() == (1, 0)
     status = ended(release)
     assert (status["succeeded"], status["failed"]) == (1, 1)
-    shelf = Shelf(cluster, namespace, "claim")
-    shelf.start("deleted-results")
-    left = shelf.copy("deleted/0", tmp_path / "deleted")
+    reader = Reader(cluster, namespace, "reader")
+    reader.start("deleted-results")
+    left = reader.fetch_left("deleted/0", tmp_path / "deleted")
     assert integrations(left, "recv-vis") >= DUMPS_PER_SET * closed
     assert integrations(left, "recv-vis-a1") >= DUMPS_PER_SET
     for attempt in ("", "-a1"):
@@ -132,7 +118,7 @@ def test_a_receiver_whose_pod_is_deleted_closes_and_the_next_writes_beside_it(
 
 
 def test_a_receiver_that_runs_out_of_memory_ends_its_pod_and_what_it_closed_is_pushed(
-    cluster: Cluster, namespace: str, remote: Shelf, tmp_path: Path
+    cluster: Cluster, namespace: str, remote: Remote, tmp_path: Path
 ) -> None:
     consumer = {
         "apiVersion": "v1",
@@ -143,7 +129,7 @@ def test_a_receiver_that_runs_out_of_memory_ends_its_pod_and_what_it_closed_is_p
     cluster.apply(consumer, namespace=namespace)
     release = Endless(cluster, namespace, "hungry")
     release.begin(
-        remote.push_values("hungry/obs.ms")
+        remote.values("hungry/obs.ms")
         | {
             "attempts": 0,
             "resources.limits.memory": "512Mi",
@@ -162,16 +148,16 @@ def test_a_receiver_that_runs_out_of_memory_ends_its_pod_and_what_it_closed_is_p
     statuses = pod["status"]["containerStatuses"]
     why = {one["name"]: one["state"]["terminated"]["reason"] for one in statuses}
     assert why == {"receiver": "OOMKilled", "sender": "Completed", "push": "Completed"}
-    left = remote.copy("hungry", tmp_path / "hungry")
+    left = remote.fetch_pushed("hungry", tmp_path)
     assert integrations(left, "obs") >= DUMPS_PER_SET
     release.uninstall()
 
 
 def test_an_evicted_receiver_pushes_what_it_closed_and_is_replaced_and_not_counted(
-    cluster: Cluster, namespace: str, remote: Shelf, tmp_path: Path
+    cluster: Cluster, namespace: str, remote: Remote, tmp_path: Path
 ) -> None:
     release = Endless(cluster, namespace, "evicted")
-    values = remote.push_values("evicted/obs.ms")
+    values = remote.values("evicted/obs.ms")
     release.begin({**values, "podDisruptionBudget.enabled": True})
     closed = release.wait_until_closed(2)
     first = release.pod()
@@ -192,7 +178,7 @@ def test_an_evicted_receiver_pushes_what_it_closed_and_is_replaced_and_not_count
     assert release.failures() == (0, 1)
     status = ended(release)
     assert (status["succeeded"], status.get("failed", 0)) == (1, 0)
-    left = remote.copy("evicted", tmp_path / "evicted")
+    left = remote.fetch_pushed("evicted", tmp_path)
     assert integrations(left, "obs") >= DUMPS_PER_SET * closed
     release.uninstall()
 

@@ -12,7 +12,6 @@ import yaml
 
 from tests import remotes, site
 from tests.cluster.forward_proxy import ForwardProxy, proxying
-from tests.cluster.namespaces import new_namespace
 from tests.cluster.release import Release, until
 from tests.cluster.servers import Remote, Site, secret
 from tests.commands import ok
@@ -67,12 +66,6 @@ class Observation:
     def releases(self) -> tuple[Release, ...]:
         # Receivers wait long for a sender that failed.
         return self.sender, self.receivers, self.inside
-
-
-@pytest.fixture(scope="module")
-def namespace(cluster: LocalCluster) -> Iterator[str]:
-    with new_namespace(cluster) as name:
-        yield name
 
 
 @pytest.fixture(scope="module")

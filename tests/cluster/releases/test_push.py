@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cluster.namespaces import new_namespace
 from tests.cluster.release import Release, exit_codes
 from tests.cluster.servers import Remote, Site, secret
 from tests.commands import ok
 from tests.remotes import PASSWORD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.cluster.cluster import Cluster
@@ -22,13 +20,6 @@ pytestmark = pytest.mark.usefixtures("images")
 
 TOKEN = "dl-of-the-configuration"  # noqa: S105
 PUSH = {"results.push": True, "results.start_timeout": 120, "transmission.time_interval": 0.05}
-
-
-@pytest.fixture(scope="module")
-def namespace(cluster: Cluster) -> Iterator[str]:
-    """Return a namespace for all of this module: its releases run side by side."""
-    with new_namespace(cluster) as name:
-        yield name
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +84,7 @@ def test_two_receivers_push_to_s3_by_a_secret(
         ended = exit_codes(release.pods(index)[-1])
         assert ended == {"model": 0, "receiver": 0, "sender": 0, "push": 0}
     assert remote.sets() == ["demo-0.ms", "demo-1.ms"]
-    pushed = [remote.fetch_set(name, tmp_path) for name in remote.sets()]
+    pushed = [remote.fetch_pushed(name, tmp_path) for name in remote.sets()]
     joined = tmp_path / "joined.ms"
     ok("ms-concat", joined, *pushed)
     ok("ms-diff", "--round-trip", model, joined)
@@ -113,7 +104,7 @@ def test_a_receiver_pushes_to_webdav_by_a_fetched_configuration(
     # What was at the place before stays.
     assert "there is something else at far:bucket/demo.ms already" in release.logs("push")
     assert remote.sets() == ["demo-1.ms", "demo.ms"]
-    ok("ms-diff", "--round-trip", model, remote.fetch_set("demo-1.ms", tmp_path))
+    ok("ms-diff", "--round-trip", model, remote.fetch_pushed("demo-1.ms", tmp_path))
     # Once, before the observation; and nowhere but in the Secret.
     assert site.log().count(f"GET /rclone.conf?token={TOKEN}") == 1
     shown = release.everything() + release.manifests()

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cluster.frugal import FRUGAL
-from tests.cluster.namespaces import new_namespace
 from tests.cluster.release import Release, exit_codes, message, until
 from tests.cluster.servers import PORT, Reader, Remote, secret
 from tests.commands import ok
 from tests.remotes import config
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.cluster.cluster import Cluster
@@ -35,12 +33,6 @@ ENDLESS = {"reader.num_repeats": 1000, "consumer.max_dumps_per_ms": 0}
 
 
 CONSUMED = "vis_receive_consumer_dumps_taken_total"
-
-
-@pytest.fixture(scope="module")
-def namespace(cluster: Cluster) -> Iterator[str]:
-    with new_namespace(cluster) as name:
-        yield name
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +146,7 @@ def test_a_receiver_that_is_killed(
         assert "crashed.ms" not in remotes["s3"].sets()
         return
     assert "the receiver crashed: what it left is pushed as it is" in log
-    pushed = remotes["s3"].fetch_set("partial.ms", tmp_path)
+    pushed = remotes["s3"].fetch_pushed("partial.ms", tmp_path)
     said = ok("ms-recover", pushed)
     closed = int(said.partition("closed with ")[2].partition(" integrations")[0])
     assert closed >= before, said
@@ -187,7 +179,7 @@ def test_what_could_not_be_pushed_is_still_on_the_claim(
     reader = Reader(cluster, release.namespace, "reader")
     reader.start("gone-results")
     reader.wait_until_ready()
-    reader.fetch("/srv/gone/0", tmp_path / "results")
+    reader.fetch_left("gone/0", tmp_path / "results")
     summary = json.loads((tmp_path / "results" / "recv-vis.summary.json").read_text())
     assert [scan["integrations"] for scan in summary["scans"]] == [20]
     ok("ms-recover", tmp_path / "results" / "recv-vis.ms")

@@ -10,6 +10,7 @@ from images.__main__ import image_name
 from tests.cluster.bed.build import binaries
 from tests.cluster.bed.images import write_archive
 from tests.cluster.device_plugin import DEVICE_FILE, VARIABLE, DevicePlugin
+from tests.cluster.namespaces import new_namespace
 from tests.cluster.release import Release, until
 
 if TYPE_CHECKING:
@@ -53,11 +54,12 @@ def devices(cluster: LocalCluster) -> Iterator[DevicePlugin]:
 
 
 @pytest.fixture
-def privileged(cluster: LocalCluster, namespace: str) -> str:
-    """Return a new namespace whose pods may have any right."""
+def privileged(cluster: LocalCluster) -> Iterator[str]:
+    """Return a namespace whose pods may have any right."""
     level = ("pod-security.kubernetes.io/enforce=privileged", "pod-security.kubernetes.io/warn-")
-    cluster.kubectl("label", "--overwrite", "namespace", namespace, *level)
-    return namespace
+    with new_namespace(cluster) as name:
+        cluster.kubectl("label", "--overwrite", "namespace", name, *level)
+        yield name
 
 
 def in_receiver(release: Release, *command: str, index: int = 0) -> str:

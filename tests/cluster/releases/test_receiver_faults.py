@@ -12,13 +12,10 @@ import pytest
 
 from images.__main__ import image_name
 from tests.cluster.frugal import FRUGAL
-from tests.cluster.namespaces import new_namespace
 from tests.cluster.release import Release, exit_codes, message, until
 from tests.cluster.servers import Remote, secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.cluster.cluster import Cluster
 
 pytestmark = pytest.mark.usefixtures("images")
@@ -75,12 +72,6 @@ VALUES: dict[str, dict[str, Any]] = {
         **PUSHES,
     },
 }
-
-
-@pytest.fixture(scope="module")
-def namespace(cluster: Cluster) -> Iterator[str]:
-    with new_namespace(cluster) as name:
-        yield name
 
 
 @pytest.fixture(scope="module")
