@@ -25,25 +25,34 @@ tests() {
     timeout --kill-after=30 3000 pytest "$@"
 }
 
-# Of units, and of commands where nothing depends on being quick: they do not mind who else is at work.
+# Two tests at a time, those of a file one after the other.
+pairs() {
+    tests --numprocesses=2 --dist=loadfile "$@"
+}
+
+# Those on a cluster mostly wait, so they go beside the others.
+declare -A beside=()
+begin_beside() {
+    local name=$1
+    shift
+    # A shell's background jobs ignore Ctrl-C, and so would whatever the tests start.
+    env --default-signal=INT,QUIT timeout --kill-after=30 3000 pytest "$@" \
+        > >(sed -u "s/^/$name | /") 2>&1 &
+    beside[$name]=$!
+    # shellcheck disable=SC2064 (they are known now)
+    trap "kill ${beside[*]} 2> /dev/null" EXIT
+}
+
+# What does not mind who else is at work: nothing is lost or late because of it.
 patient=(
     tests/unit
+    tests/cluster/charts
     tests/integration/push
-    tests/integration/test_{bad_input,checked_before,emu_simulate,fetch_model}.py
+    tests/integration/test_{bad_input,checked_before,emu_simulate,fetch_model,kill}.py
 )
 
-# Those of releases mostly wait, so they have a cluster of their own beside the others.
-side_by_side() {
-    # A shell's background jobs ignore Ctrl-C, and so would whatever the tests start.
-    env --default-signal=INT,QUIT timeout --kill-after=30 3000 pytest tests/cluster/releases \
-        > >(sed -u 's/^/releases | /') 2>&1 &
-    local releases=$!
-    # shellcheck disable=SC2064 (it is known now)
-    trap "kill $releases 2> /dev/null" EXIT
-    tier "tests of units" tests "${patient[@]}"
-    tier "tests of charts, images and the cluster" tests tests/cluster --ignore=tests/cluster/releases
-    tier "tests of releases on a cluster" wait "$releases"
-}
+# Hundreds of processes would compile our own modules anew each.
+export PYTHONDONTWRITEBYTECODE=
 
 tier "ruff" ruff check .
 tier "format" ruff format --check --quiet .
@@ -54,9 +63,12 @@ if (($#)); then
 else
     # Apart from the tests, since a cold build takes longer than a test may.
     tier "cluster's binaries" python -m tests.cluster build --if-usable
-    side_by_side
-    # By themselves: what they send must not be lost because somebody else is busy.
-    tier "tests of commands" tests "${patient[@]/#/--ignore=}" --ignore=tests/cluster
+    begin_beside releases tests/cluster/releases
+    begin_beside cluster tests/cluster --ignore=tests/cluster/releases --ignore=tests/cluster/charts
+    tier "tests of units and charts" pairs "${patient[@]}"
+    tier "tests of commands" pairs tests "${patient[@]/#/--ignore=}" --ignore=tests/cluster
+    tier "tests of images and the cluster" wait "${beside[cluster]}"
+    tier "tests of releases on a cluster" wait "${beside[releases]}"
 fi
 
 if ((${#failed[@]})); then

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from casacore.tables import table
 
-from tests.commands import BIN, ok, options, run, start_receiver
+from tests.commands import BIN, ok, options, start_receiver
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -119,5 +119,6 @@ def test_killed_at_any_moment(tmp_path: Path, size: str, request: pytest.Fixture
         ok("ms-recover", ms)
         assert opens(ms)
         check_closed_dumps(ms, sent, closed, baselines)
-        assert run("ms-recover", ms).returncode == 0
+        if attempt % 10 == 0:
+            ok("ms-recover", ms)  # once more does no harm
     print(f"{KILLS} kills on {size} dumps, {recovered} sets opened only after ms-recover")
