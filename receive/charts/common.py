@@ -50,6 +50,25 @@ MODEL_FETCH = (
     ),
 )
 
+MODEL_RESOURCES = Value(
+    name="modelResources",
+    default={"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
+    doc="Of the container `model`.",
+    schema=mapping(),
+)
+
+MULTUS = Value(
+    name="network.multus",
+    default="",
+    doc="Further networks, by Multus: `NAMESPACE/NAME`, a list of them, or of its maps.",
+    schema={
+        "anyOf": [
+            {"type": ["string", "null"]},
+            {"type": "array", "items": {"type": ["string", "object"]}},
+        ]
+    },
+)
+
 WAY_OUT = Section(
     title="The way out of the cluster",
     entries=(
@@ -109,6 +128,38 @@ def image_values(name: str, repository: str, doc: str) -> tuple[Value, ...]:
             default="IfNotPresent" if main else "",
             doc=f"When it is pulled: Always, IfNotPresent or Never.{follows}",
             schema=text("Always", "IfNotPresent", "Never", ""),
+        ),
+    )
+
+
+def rdma_values(ipc_lock: str) -> tuple[Value, ...]:
+    """Return the values of an RDMA device; `ipc_lock` documents how memory may be locked."""
+    return (
+        Value(
+            name="rdma.enabled",
+            default=False,
+            doc="Ask for an RDMA device.",
+            schema=boolean(),
+        ),
+        Value(
+            name="rdma.resource",
+            default="rdma/hca_shared_devices_a",
+            doc="The device plugin's name for it.",
+            schema={"type": "string", "pattern": "^[^/ ]+/[^/ ]+$"},
+        ),
+        Value(name="rdma.count", default=1, doc="How many of them.", schema=count(1)),
+        Value(
+            name="rdma.ipcLock",
+            default="none",
+            doc=ipc_lock,
+            schema=text("none", "root", "file"),
+        ),
+        Value(
+            name="rdma.image",
+            default="",
+            doc="Image of the containers that use the device, REPOSITORY:TAG, where it is not that "
+            "of the others; `file` needs one.",
+            schema=text(),
         ),
     )
 

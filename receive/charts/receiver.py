@@ -7,12 +7,15 @@ from receive.charts.common import (
     IMAGE_PULL_SECRETS,
     MODEL,
     MODEL_FETCH,
+    MODEL_RESOURCES,
+    MULTUS,
     NAMES,
     SCHEDULING,
     SECURITY,
     WAY_OUT,
     deadlines,
     image_values,
+    rdma_values,
 )
 from receive.charts.value import (
     Category,
@@ -125,12 +128,7 @@ _RESOURCES = Section(
             "`reception.buffer_memory`, at least 2Gi, and half of it requested.",
             schema=mapping(),
         ),
-        Value(
-            name="modelResources",
-            default={"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
-            doc="Of the container `model`.",
-            schema=mapping(),
-        ),
+        MODEL_RESOURCES,
         Value(
             name="senderResources",
             default={"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
@@ -174,50 +172,12 @@ _NETWORK = Section(
             "unless `monitor.port` is 0. Needs Pod Security's level `privileged`.",
             schema=boolean(),
         ),
-        Value(
-            name="network.multus",
-            default="",
-            doc="Further networks, by Multus: `NAMESPACE/NAME`, a list of them, or of its maps.",
-            schema={
-                "anyOf": [
-                    {"type": ["string", "null"]},
-                    {"type": "array", "items": {"type": ["string", "object"]}},
-                ]
-            },
-        ),
-        Value(
-            name="rdma.enabled",
-            default=False,
-            doc="Ask for an RDMA device.",
-            schema=boolean(),
-        ),
-        Value(
-            name="rdma.resource",
-            default="rdma/hca_shared_devices_a",
-            doc="The device plugin's name for it.",
-            schema={"type": "string", "pattern": "^[^/ ]+/[^/ ]+$"},
-        ),
-        Value(
-            name="rdma.count",
-            default=1,
-            doc="How many of them.",
-            schema=count(1),
-        ),
-        Value(
-            name="rdma.ipcLock",
-            default="none",
-            doc="How memory may be locked: `none` (the node's runtime sets no limit), `root` (uid "
+        MULTUS,
+        *rdma_values(
+            "How memory may be locked: `none` (the node's runtime sets no limit), `root` (uid "
             "0 with IPC_LOCK) or `file` (`rdma.image`, whose interpreter has the capability). The "
             "latter two need level `privileged`, and with transport `ibverbs` they add NET_RAW, "
-            "without which no card gives raw packets.",
-            schema=text("none", "root", "file"),
-        ),
-        Value(
-            name="rdma.image",
-            default="",
-            doc="Image of the containers that use the device, REPOSITORY:TAG, where it is not that "
-            "of the others; `file` needs one.",
-            schema=text(),
+            "without which no card gives raw packets."
         ),
         Value(
             name="service.publishNotReadyAddresses",

@@ -7,12 +7,15 @@ from receive.charts.common import (
     IMAGE_PULL_SECRETS,
     MODEL,
     MODEL_FETCH,
+    MODEL_RESOURCES,
+    MULTUS,
     NAMES,
     SCHEDULING,
     SECURITY,
     WAY_OUT,
     deadlines,
     image_values,
+    rdma_values,
 )
 from receive.charts.value import Category, Chart, Section, Value, boolean, count, mapping, text
 
@@ -52,55 +55,15 @@ _RESOURCES = Section(
             doc="Of the container `sender`.",
             schema=mapping(),
         ),
-        Value(
-            name="modelResources",
-            default={"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
-            doc="Of the container `model`.",
-            schema=mapping(),
-        ),
+        MODEL_RESOURCES,
         Value(
             name="network.hostNetwork",
             default=False,
             doc="Use the node's own network. Needs Pod Security's level `privileged`.",
             schema=boolean(),
         ),
-        Value(
-            name="network.multus",
-            default="",
-            doc="Further networks, by Multus: `NAMESPACE/NAME`, a list of them, or of its maps.",
-            schema={
-                "anyOf": [
-                    {"type": ["string", "null"]},
-                    {"type": "array", "items": {"type": ["string", "object"]}},
-                ]
-            },
-        ),
-        Value(
-            name="rdma.enabled",
-            default=False,
-            doc="Ask for an RDMA device.",
-            schema=boolean(),
-        ),
-        Value(
-            name="rdma.resource",
-            default="rdma/hca_shared_devices_a",
-            doc="The device plugin's name for it.",
-            schema={"type": "string", "pattern": "^[^/ ]+/[^/ ]+$"},
-        ),
-        Value(name="rdma.count", default=1, doc="How many of them.", schema=count(1)),
-        Value(
-            name="rdma.ipcLock",
-            default="none",
-            doc="How memory may be locked: `none`, `root` or `file`, as in chart `receive`.",
-            schema=text("none", "root", "file"),
-        ),
-        Value(
-            name="rdma.image",
-            default="",
-            doc="Image of the containers that use the device, REPOSITORY:TAG, where it is not that "
-            "of the others; `file` needs one.",
-            schema=text(),
-        ),
+        MULTUS,
+        *rdma_values("How memory may be locked: `none`, `root` or `file`, as in chart `receive`."),
         Value(
             name="attempts",
             default=0,
