@@ -25,12 +25,14 @@ tests() {
     timeout --kill-after=30 3000 pytest "$@"
 }
 
-# Two tests at a time, those of a file one after the other.
+# Two tests at a time, those of a file one after the other, in the order that is given.
 pairs() {
-    tests --numprocesses=2 --dist=loadfile "$@"
+    tests --numprocesses=2 --dist=loadfile --no-loadscope-reorder "$@"
 }
 
-# Those on a cluster mostly wait, so they go beside the others.
+# Those on a cluster mostly wait, so they go beside the others, in two streams with a cluster each.
+# Some change a whole cluster: they take a node's power, its way out, or its devices.
+cluster_wide=(tests/cluster/releases/test_{node_loss,own_authority,proxy,rdma}.py)
 declare -A beside=()
 begin_beside() {
     local name=$1
@@ -45,11 +47,14 @@ begin_beside() {
 
 # What does not mind who else is at work: nothing is lost or late because of it.
 patient=(
+    tests/integration/test_{kill,bad_input,checked_before,emu_simulate,fetch_model}.py
+    tests/integration/push
     tests/unit
     tests/cluster/charts
-    tests/integration/push
-    tests/integration/test_{bad_input,checked_before,emu_simulate,fetch_model,kill}.py
 )
+
+# What must be in time goes last, when no cluster is at work: these give up what comes late.
+timely=(tests/integration/test_{clock_steps,kernel_drops,overload,receive_*,stopped_consumer}.py)
 
 # Hundreds of processes would compile our own modules anew each.
 export PYTHONDONTWRITEBYTECODE=
@@ -63,12 +68,14 @@ if (($#)); then
 else
     # Apart from the tests, since a cold build takes longer than a test may.
     tier "cluster's binaries" python -m tests.cluster build --if-usable
-    begin_beside releases tests/cluster/releases
-    begin_beside cluster tests/cluster --ignore=tests/cluster/releases --ignore=tests/cluster/charts
+    begin_beside releases tests/cluster/releases "${cluster_wide[@]/#/--ignore=}"
+    begin_beside cluster tests/cluster/test_*.py "${cluster_wide[@]}"
     tier "tests of units and charts" pairs "${patient[@]}"
-    tier "tests of commands" pairs tests "${patient[@]/#/--ignore=}" --ignore=tests/cluster
+    others=(tests/cluster "${patient[@]}" "${timely[@]}")
+    tier "tests of commands" pairs tests "${others[@]/#/--ignore=}"
     tier "tests of images and the cluster" wait "${beside[cluster]}"
     tier "tests of releases on a cluster" wait "${beside[releases]}"
+    tier "tests that must be in time" pairs "${timely[@]}"
 fi
 
 if ((${#failed[@]})); then
