@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.cluster.bed import build, owner, registry
+from tests.cluster.bed import build, owner, packages, registry
 from tests.cluster.bed.bed import read_state
 from tests.cluster.bed.errors import BedError
 
@@ -88,7 +88,10 @@ def main() -> int:
     ending.add_argument("--dead", action="store_true", help="only those whose owner was killed")
     commands.add_parser("status", help=status.__doc__)
     commands.add_parser("load", help=load.__doc__)
-    building = commands.add_parser("build", help="build its binaries and print where they are")
+    building = commands.add_parser(
+        "build",
+        help="install what it needs of the machine, build its binaries, print where they are",
+    )
     building.add_argument(
         "--if-usable", action="store_true", help="not where this machine could not carry it"
     )
@@ -106,6 +109,8 @@ def main() -> int:
             case "build" if options.if_usable and (reason := owner.why_not()):
                 print(f"not built: {reason}")
             case "build":
+                if owner.why_not() is None:
+                    packages.provide(build.to_stderr)
                 print(build.binaries())
     except BedError as error:
         print(f"error: {error}", file=sys.stderr)

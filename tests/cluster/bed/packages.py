@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from images.__main__ import cache_folder
+from images.tools import installing
 from tests.cluster.bed.errors import BedError
 
 if TYPE_CHECKING:
@@ -64,6 +66,13 @@ def provide(report: Callable[[str], None]) -> None:
     BedError
         When something is missing and cannot be installed here.
     """
+    if missing():
+        with installing(cache_folder()):
+            _install(report)
+
+
+def _install(report: Callable[[str], None]) -> None:
+    # Somebody else may have done it meanwhile.
     packages = missing()
     if not packages:
         return

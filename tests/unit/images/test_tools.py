@@ -1,0 +1,22 @@
+"""What a build takes of the machine's own packages."""
+
+from __future__ import annotations
+
+import fcntl
+from typing import TYPE_CHECKING
+
+import pytest
+
+from images.tools import installing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_one_process_at_a_time_installs_packages(tmp_path: Path) -> None:
+    now = fcntl.LOCK_EX | fcntl.LOCK_NB
+    with installing(tmp_path), (tmp_path / "apt.lock").open() as other:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, now)
+    with (tmp_path / "apt.lock").open() as other:
+        fcntl.flock(other, now)
