@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 def test_one_process_at_a_time_installs_packages(tmp_path: Path) -> None:
     now = fcntl.LOCK_EX | fcntl.LOCK_NB
-    with installing(tmp_path), (tmp_path / "apt.lock").open() as other:
-        with pytest.raises(BlockingIOError):
+    with (tmp_path / "apt.lock").open("w") as other:
+        with installing(tmp_path), pytest.raises(BlockingIOError):
             fcntl.flock(other, now)
-    with (tmp_path / "apt.lock").open() as other:
         fcntl.flock(other, now)
