@@ -25,9 +25,11 @@ tests() {
     timeout --kill-after=30 3000 pytest "$@"
 }
 
-# Two tests at a time, those of a file one after the other, in the order that is given.
-pairs() {
-    tests --numprocesses=2 --dist=loadfile --no-loadscope-reorder "$@"
+# So many tests at a time, those of a file one after the other, in the order that is given.
+side_by_side() {
+    local number=$1
+    shift
+    tests --numprocesses="$number" --dist=loadfile --no-loadscope-reorder "$@"
 }
 
 # Those on a cluster mostly wait, so they go beside the others, in two streams with a cluster each.
@@ -53,7 +55,8 @@ patient=(
     tests/cluster/charts
 )
 
-# What must be in time goes last, when no cluster is at work: these give up what comes late.
+# What must be in time goes last, when no cluster is at work: these give up what comes late.  They
+# mostly wait for a disk that is slow on purpose.
 timely=(tests/integration/test_{clock_steps,kernel_drops,overload,receive_*,stopped_consumer}.py)
 
 # Hundreds of processes would compile our own modules anew each.
@@ -70,12 +73,12 @@ else
     tier "cluster's binaries" python -m tests.cluster build --if-usable
     begin_beside releases tests/cluster/releases "${cluster_wide[@]/#/--ignore=}"
     begin_beside cluster tests/cluster/test_*.py "${cluster_wide[@]}"
-    tier "tests of units and charts" pairs "${patient[@]}"
+    tier "tests of units and charts" side_by_side 2 "${patient[@]}"
     others=(tests/cluster "${patient[@]}" "${timely[@]}")
-    tier "tests of commands" pairs tests "${others[@]/#/--ignore=}"
+    tier "tests of commands" side_by_side 2 tests "${others[@]/#/--ignore=}"
     tier "tests of images and the cluster" wait "${beside[cluster]}"
     tier "tests of releases on a cluster" wait "${beside[releases]}"
-    tier "tests that must be in time" pairs "${timely[@]}"
+    tier "tests that must be in time" side_by_side 3 "${timely[@]}"
 fi
 
 if ((${#failed[@]})); then
