@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import pkgutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+import tests.bench
 from tests.bench.measure import Pairs, interleave
 from tests.bench.replay import PreparedHeap, prepared
+from tests.commands import TIMEOUT_S
 from tests.integration.senders import Observation, header_of
+from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -28,6 +35,46 @@ def test_unknown_name_is_told() -> None:
     assert done.returncode == 2
     assert "nulll" in done.stderr
     assert "small-heaps" in done.stderr
+
+
+def test_all_of_it_needs_only_what_is_installed_for_it() -> None:
+    modules = [
+        one.name
+        for one in pkgutil.walk_packages(tests.bench.__path__, "tests.bench.")
+        if not one.name.endswith("__main__")
+    ]
+    assert "tests.bench.peers.discard" in modules
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {', '.join(modules)}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=REPOSITORY,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "peer", [("discard", "copy"), ("discard", "place"), ("item_groups",)], ids="-".join
+)
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_receivers_that_ours_is_compared_with_begin_and_end(
+    peer: tuple[str, ...], transport: str, tmp_path: Path
+) -> None:
+    module, *how = peer
+    ready = tmp_path / "ready.json"
+    sizes = ["2", str(1 << 20), "9200"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"tests.bench.peers.{module}", *how, transport, *sizes, ready],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+    )
+    wait_until(lambda: ready.exists() or process.poll() is not None, "it is ready")
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode in {0, -signal.SIGTERM}, said
 
 
 def test_patched_packets_say_what_they_should() -> None:

@@ -7,6 +7,7 @@ byte once, as a receiver that keeps them must), and throw them away.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -14,7 +15,6 @@ import threading
 
 import numba
 import numpy as np
-import scipy
 import spead2
 import spead2.recv
 from numba import types
@@ -24,6 +24,7 @@ from tests.bench.peers.listening import announce, listen
 
 LIVE_HEAPS = 16
 LARGEST_HEAP_BYTES = 8 << 20
+SIGNATURE = b"void (void *, size_t)"
 
 
 @numba.cfunc(types.void(types.CPointer(chunk_place_data), types.uintp), nopython=True)
@@ -56,14 +57,17 @@ def _config(**others: object) -> spead2.recv.StreamConfig:
 
 
 def _refusing(pool: spead2.ThreadPool) -> spead2.recv.ChunkRingStream:
-    signature = "void (void *, size_t)"
+    new_capsule = ctypes.pythonapi.PyCapsule_New
+    new_capsule.restype = ctypes.py_object
+    new_capsule.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
     made = spead2.recv.ChunkRingStream(
         pool,
         _config(),
         spead2.recv.ChunkStreamConfig(
             items=[0x1],
             max_chunks=1,
-            place=scipy.LowLevelCallable(refuse.ctypes, signature=signature),
+            # What scipy.LowLevelCallable would be, without scipy.
+            place=(new_capsule(refuse.address, SIGNATURE, None), refuse, SIGNATURE),
         ),
         spead2.recv.ChunkRingbuffer(1),
         spead2.recv.ChunkRingbuffer(1),
