@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with (cache / "lock").open("w") as lock:
             wait_for_turn(lock)
             if args.install:
-                install_missing(cache_folder(), verbose=args.verbose)
+                install_missing(cache, verbose=args.verbose)
             build_all(args, cache)
     except BuildError as error:
         sys.stderr.write(f"images: {error}\n")

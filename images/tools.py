@@ -53,12 +53,12 @@ def install_missing(cache: Path, *, verbose: bool = False) -> None:
 
 
 def _install_missing(*, verbose: bool) -> None:
-    # buildah brings runc, with which the tests run the images.
     missing = [] if shutil.which("mmdebstrap") else ["mmdebstrap"]
     try:
         find_builder()
     except BuildError:
-        missing.append("buildah")
+        # Left alone, buildah may bring crun instead; the tests run the images by runc.
+        missing += ["buildah", "runc"]
     if not missing:
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):

@@ -91,8 +91,9 @@ class Release:
 
     def job(self) -> dict[str, Any]:
         """Return the Job; empty if there is none."""
-        path = f"/apis/batch/v1/namespaces/{self.namespace}/jobs/{self.name}"
-        return self.cluster.look(path) or {}
+        named = quote(f"metadata.name={self.name}")
+        path = f"/apis/batch/v1/namespaces/{self.namespace}/jobs?fieldSelector={named}"
+        return next(iter(self._listed(path)), {})
 
     def condition(self) -> str:
         """Return ``Complete`` or ``Failed`` when the Job has ended, nothing before."""
@@ -125,8 +126,7 @@ class Release:
         if index is not None:
             selector += f",{_INDEX}={index}"
         path = f"/api/v1/namespaces/{self.namespace}/pods?labelSelector={quote(selector)}"
-        found = self.cluster.look(path)["items"]
-        return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+        return sorted(self._listed(path), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
     def pod(self, index: int = 0) -> str:
         """Return the name of the newest pod of an index."""
@@ -159,6 +159,13 @@ class Release:
             logs = self.kubectl("logs", name, "--all-containers", "--prefix", check=False)
             parts += [f"--- {name}", logs]
         return "\n".join(parts)
+
+    def _listed(self, path: str) -> list[dict[str, Any]]:
+        found = self.cluster.look(path)
+        # A list may be empty, but it is always there.
+        assert found is not None, f"the cluster does not answer at {path}"
+        items: list[dict[str, Any]] = found["items"]
+        return items
 
     def _ready_pods(self) -> int:
         return sum(
