@@ -184,7 +184,9 @@ def _parser() -> argparse.ArgumentParser:
         "--fresh", action="store_true", help="fetch or make the base anew, and build both"
     )
     parser.add_argument(
-        "--install", action="store_true", help="install buildah, runc and mmdebstrap if missing (root)"
+        "--install",
+        action="store_true",
+        help="install buildah, runc and mmdebstrap if missing (root)",
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="all that the builder says")
     return parser
