@@ -19,15 +19,14 @@ from spead2.recv.numba import chunk_place_data
 
 from receive.icd.items import ItemId
 from receive.stream.atomics import compare_and_swap, fence
+from receive.stream.epochs import begun_epoch, enter_epoch, is_repeated_start, past_missed
 from receive.stream.free_buffers import NONE, take
 from receive.stream.items import addresses, scan_at, swap16, swap32
 from receive.stream.layout import CONTROL_BYTES, HEAD_ROOM_BYTES
 from receive.stream.state import (
-    ABANDONED,
     ENTRIES,
     EPOCHS,
     MAX_TENTATIVE,
-    REPEATED_START_MS,
     SHARED_DTYPE,
     STREAM_DTYPE,
     Belief,
@@ -158,47 +157,6 @@ def has_witness(state, time, epochs, beliefs, begin, end, ticks, epoch, shared):
     return False
 
 
-@njit(nogil=True)
-def is_repeated_start(shared, stream, heap_count):
-    """Return whether a start heap is one that the network repeated, or delayed behind data."""
-    if stream[0].reconnected or stream[0].ended:
-        return False
-    if shared[0].now_ms - stream[0].epoch_begun_ms > REPEATED_START_MS:
-        return False
-    if stream[0].starts == 0:  # What was overtaken was counted before what overtook it.
-        return heap_count < stream[0].first_count
-    return stream[0].start_count == heap_count
-
-
-@njit(nogil=True)
-def enter_epoch(shared, stream, epoch, state, block, seen, present, owner):
-    """Move a stream to an epoch.
-
-    A heap that is not whole by now is abandoned: a new sender may count its heaps as the old one
-    did, and spead2 would complete the old heap with packets of the new one.
-    """
-    for n in range(shared[0].tail, shared[0].head):
-        slot = n % ENTRIES
-        if state[slot] != _LIVE:
-            continue
-        for group in range(seen.shape[1]):
-            if (
-                seen[slot, group]
-                and owner[block[slot], group] == stream[0].index
-                and not present[block[slot], group]
-            ):
-                seen[slot, group] = ABANDONED
-    stream[0].epoch = epoch
-    stream[0].ended = 0
-    stream[0].starts = 0
-    stream[0].data_in_epoch = 0
-    stream[0].newest_ticks = 0
-    stream[0].went_back = 0
-    stream[0].channel_id = -1
-    stream[0].baseline_count = -1
-    stream[0].epoch_begun_ms = shared[0].now_ms
-
-
 @cfunc(
     types.void(types.CPointer(chunk_place_data), types.size_t, types.CPointer(_stream_type)),
     cache=True,
@@ -218,6 +176,7 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
         intp_to_voidptr(shared[0].scan_offset), (pool + EPOCHS, groups), dtype=np.int64
     )
     state = numba.carray(intp_to_voidptr(shared[0].entry_state), ENTRIES, dtype=np.int64)
+    epochs = numba.carray(intp_to_voidptr(shared[0].entry_epoch), ENTRIES, dtype=np.int64)
     blocks = numba.carray(intp_to_voidptr(shared[0].entry_block), ENTRIES, dtype=np.int64)
     seen = numba.carray(intp_to_voidptr(shared[0].seen), (ENTRIES, groups), dtype=np.uint8)
     present = numba.carray(
@@ -236,8 +195,7 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
     if stream[0].reconnected or items[CONTROL] == _START:
         began = stream[0].data_in_epoch > 0
         if not (began and is_repeated_start(shared, stream, items[HEAP_COUNT])):
-            # Each stream counts its own starts, however far others have come in the meantime.
-            epoch = stream[0].epoch + began
+            epoch = begun_epoch(shared, stream, state, epochs, newest)
             if epoch > shared[0].epoch:
                 # The first stream to notice opens the new epoch for all.
                 newest[epoch % EPOCHS] = 0
@@ -311,7 +269,6 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
     fraction = max(items[FRACTION], 0)
     ticks = (np.uint64(swap32(items[COUNT])) << np.uint64(32)) | np.uint64(swap32(fraction))
     time = numba.carray(intp_to_voidptr(shared[0].entry_time), ENTRIES, dtype=np.uint64)
-    epochs = numba.carray(intp_to_voidptr(shared[0].entry_epoch), ENTRIES, dtype=np.int64)
     beliefs = numba.carray(intp_to_voidptr(shared[0].entry_belief), ENTRIES, dtype=np.int64)
     model_time = numba.carray(
         intp_to_voidptr(shared[0].model_time), shared[0].model_count, dtype=np.uint64
@@ -326,6 +283,10 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
         stream[0].went_back = 1
     stream[0].newest_ticks = max(stream[0].newest_ticks, ticks)
     epoch = stream[0].epoch
+    if epoch < shared[0].epoch and stream[0].data_in_epoch == 0:
+        # Its start heap came before that of any other stream, which tells only now what it began.
+        epoch = past_missed(shared, state, epochs, epoch)
+        stream[0].epoch = epoch
     slot = find(state, time, epochs, tail, head, ticks, epoch)
     if epoch < shared[0].epoch and (slot < 0 or state[slot] != _LIVE):
         # The other streams are in a newer epoch; this one's start heap may have been lost.

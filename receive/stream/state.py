@@ -124,6 +124,7 @@ _POINTERS = (
     "model_time",
     "model_tolerance",
     "counters",
+    "streams",
 )
 
 SHARED_DTYPE = np.dtype(
@@ -154,7 +155,7 @@ SHARED_DTYPE = np.dtype(
 )
 
 
-_INLINED = ("atomics.py", "free_buffers.py", "items.py")
+_INLINED = ("atomics.py", "epochs.py", "free_buffers.py", "items.py")
 
 
 def compiled_for() -> str:

@@ -137,8 +137,12 @@ def _receive_real_data(running: Running, sender: Sender, shape: dict[str, Any]) 
     running.settle()
     # Above what the fuzzed heaps count.
     real = Observation(**shape, seed=9, scan_id=REAL_SCAN, first_heap_count=(1 << 48) - 1000)
+    begun = running.receiver._state.streams["begun"]
+    before = begun.copy()
     for stream in range(len(running.ports)):
         sender.send(stream, real.start(stream))
+    # The fuzzed streams are not in step: only the starts of all say that this is one sender.
+    wait_until(lambda: bool((begun > before).all()), "all streams began anew")
     for index in range(real.times):
         for stream in range(len(running.ports)):
             sender.send(stream, real.low(index, stream))
