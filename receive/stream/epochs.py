@@ -76,9 +76,11 @@ def past_missed(shared, state, epochs, epoch):
 @njit(nogil=True)
 def begun_epoch(shared, stream, state, epochs, newest):
     """Return the epoch that a start heap begins on a stream."""
-    epoch = past_missed(shared, state, epochs, stream[0].epoch + (stream[0].data_in_epoch > 0))
+    began = stream[0].data_in_epoch > 0
+    epoch = past_missed(shared, state, epochs, stream[0].epoch + began)
     if (
-        epoch == shared[0].epoch
+        began
+        and epoch == shared[0].epoch
         and newest[epoch % EPOCHS] > 0
         and have_ended(shared, epoch)
         and not has_live(shared, state, epochs, epoch)

@@ -190,6 +190,8 @@ class Window:
         for slot in map(int, live.slots):
             if self._is_first(slot):
                 self._believe(slot)
+            elif self._state.entry_belief[slot] != Belief.BELIEVED:
+                self._discard(slot)
         return self._hand_on(live, float("inf"), len(live.slots))
 
     def _look(self, now_s: float) -> _Live:
@@ -237,14 +239,8 @@ class Window:
         # An entry for every buffer, and no more than the ring holds.
         until = min(head + state.pool_size.dumps, tail + ENTRIES - 1)
         if until > self._opened:
-            open_entries(
-                state.entry_state,
-                state.entry_sequence,
-                state.seen,
-                self._heaps,
-                self._opened,
-                until,
-            )
+            opened = state.entry_state, state.entry_sequence, state.seen, self._heaps
+            open_entries(*opened, self._opened, until)
             self._opened = until
 
     def _judge_unbelieved(self, live: _Live, now_s: float) -> bool:
@@ -259,13 +255,18 @@ class Window:
             if heard and self._believe(slot):
                 changed = True
             elif self._expired(slot, now_s):
-                back = state.entry_time[slot] < state.newest[state.entry_epoch[slot] % EPOCHS]
-                tentative = state.entry_belief[slot] == Belief.TENTATIVE
-                reason = Reason.LATE if tentative and back else Reason.BAD_TIME
-                state.counters[:, reason] += state.seen[slot] != 0
-                self.pool.lend(self._close(slot), users=0)
+                self._discard(slot)
                 changed = True
         return changed
+
+    def _discard(self, slot: int) -> None:
+        """Count the heaps of an entry whose time was not believed as refused."""
+        state = self._state
+        back = state.entry_time[slot] < state.newest[state.entry_epoch[slot] % EPOCHS]
+        tentative = state.entry_belief[slot] == Belief.TENTATIVE
+        reason = Reason.LATE if tentative and back else Reason.BAD_TIME
+        state.counters[:, reason] += state.seen[slot] != 0
+        self.pool.lend(self._close(slot), users=0)
 
     def _agreed(self, live: _Live, index: int) -> bool:
         state = self._state

@@ -280,6 +280,23 @@ def test_a_flood_of_bogus_times_loses_no_real_data(receive: Receive) -> None:
     assert running.refused(Reason.BAD_TIME) == running.counters.sum() == 800
 
 
+def test_a_bogus_time_that_waits_when_the_receiver_is_stopped_is_counted(receive: Receive) -> None:
+    observation = Observation()
+    running = receive(observation, reception__dump_timeout=60.0)
+    with Sender(running.ports) as sender:
+        sender.send(0, observation.start(0))
+        for index in range(observation.times):
+            sender.send(0, observation.low(index, 0))
+        running.recorder.wait_for(observation.times)
+        sender.send(0, observation.low(0, 0, 1 << 63))
+        entries = observation.times + 1
+        wait_until(lambda: running.receiver._state.get("head") == entries, "it waits")
+        outcome = running.end()
+    assert_same(running.recorder.taken, observation)
+    assert running.refused(Reason.BAD_TIME) == running.counters.sum() == 1
+    assert outcome.scans[0].refused.sum() == 1
+
+
 @pytest.mark.parametrize("unknown", ["compute", "reject"])
 def test_times_before_between_and_after_the_models(receive: Receive, unknown: str) -> None:
     observation = Observation(times=6, interval_s=4.0)

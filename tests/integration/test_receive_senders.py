@@ -236,8 +236,9 @@ def test_streams_far_behind_another_begin_nothing_new(receive: Receive) -> None:
     assert running.receiver._state.get("epoch") == 0
 
 
+@pytest.mark.parametrize("ended", [False, True])
 def test_what_is_older_than_what_was_handed_on_is_late_and_keeps_nothing_open(
-    receive: Receive,
+    receive: Receive, *, ended: bool
 ) -> None:
     """Several streams agree on such times, but it is too late for them."""
     observation = Observation(times=50, channels=6, per_stream=2)
@@ -252,6 +253,9 @@ def test_what_is_older_than_what_was_handed_on_is_late_and_keeps_nothing_open(
         for index in range(40, 46):
             sender.send(0, observation.low(index, 0))
         running.recorder.wait_for(6)
+        if ended:
+            sender.send(0, observation.end(0))
+            wait_until(lambda: bool(running.receiver._state.streams["ended"][0]), "it ended")
         for stream in (1, 2):
             sender.send(stream, observation.start(stream))
             for index in range(2):
