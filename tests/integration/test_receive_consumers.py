@@ -222,10 +222,10 @@ def test_a_blocked_consumer_does_not_use_up_the_table_of_entries(
     running.recorder.gate.clear()
     with Sender(running.ports, tcp=True) as sender:
         sender.send(0, observation.start(0))
-        for first in range(0, 9000, 500):
-            for index in range(first, first + 500):
+        for first in range(0, 9000, 100):
+            for index in range(first, first + 100):
                 sender.send(0, observation.low(index, 0))
-            wait_until(lambda first=first: running.receiver._dumps == first + 500)
+            wait_until(lambda first=first: running.receiver._dumps == first + 100)
         running.recorder.gate.set()
         sender.end(observation)
         outcome = running.finish()

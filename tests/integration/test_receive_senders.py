@@ -216,18 +216,18 @@ def test_streams_far_behind_another_begin_nothing_new(receive: Receive) -> None:
     """Their times are older than what came, but they have not gone back."""
     observation = Observation(times=50, channels=6, per_stream=2)
     running = receive(observation, reception__transport="tcp", reception__ring_heaps=4)
-    streams = running.receiver._state.streams
+    present = running.receiver._state.present[: running.plan.pool.dumps]
     with Sender(running.ports, tcp=True) as sender:
         sender.send(0, observation.start(0))
         for index in range(40, 46):
             sender.send(0, observation.low(index, 0))
-        wait_until(lambda: int(streams["begun"][0]) == 7, "the first stream is ahead")
+        wait_until(lambda: int(present.sum()) == 6, "the first stream is ahead")
         running.look_twice()
         for stream in (1, 2):
             sender.send(stream, observation.start(stream))
             for index in range(2):
                 sender.send(stream, observation.low(index, stream))
-        wait_until(lambda: int(streams["begun"].sum()) == 13, "the others came")
+        wait_until(lambda: int(present.sum()) == 6 + 2 * 2, "the others came")
         running.look_twice()
         sender.end(observation)
         outcome = running.finish()
