@@ -2,13 +2,15 @@
 
 spead2's own packet generator makes the packets of one heap a stream; to send the next dump the
 three numbers that differ are patched where they lie, and the kernel gets them in large pieces:
-`sendall` of a whole heap over TCP, `sendmmsg` of many datagrams over UDP.
+`sendall` of a whole heap over TCP, `sendmmsg` of many datagrams over UDP.  Datagrams are handed
+over up to 64 kB at a time, and the kernel cuts them apart (generic segmentation offload).
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import socket
 import struct
 import time
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 FLAVOUR = spead2.Flavour(4, 64, 48, 0)
 _HEAP_COUNT = 1
 _BURST_BYTES = 128 << 10
+_UDP_SEGMENT = 103
+"""Socket option of linux/udp.h: the length of the packets into which a message is cut."""
+_MOST_MESSAGE_BYTES, _MOST_SEGMENTS = 65507, 64
 _HEADERS = 8
 END_ROUNDS = 3
 _MESSAGE = np.dtype(
@@ -45,9 +50,19 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class PreparedHeap:
-    """The packets of a stream's heap, one after another in memory."""
+    """The packets of a stream's heap, one after another in memory, all but the last equally long.
 
-    def __init__(self, heap: spead2.send.Heap, packet_bytes: int) -> None:
+    Parameters
+    ----------
+    heap
+        What to send.
+    packet_bytes
+        Most that a packet may have.
+    merged
+        Make messages of several packets.
+    """
+
+    def __init__(self, heap: spead2.send.Heap, packet_bytes: int, *, merged: bool = False) -> None:
         packets = list(spead2.send.PacketGenerator(heap, 1, packet_bytes))
         self.lengths = np.array([len(packet) for packet in packets])
         self.begins = np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
@@ -56,6 +71,9 @@ class PreparedHeap:
             item: self._places(item)
             for item in (_HEAP_COUNT, ItemId.TIMESTAMP_COUNT, ItemId.TIMESTAMP_FRACTION)
         }
+        self.segment_bytes = len(packets[0])
+        most = min(_MOST_MESSAGE_BYTES // self.segment_bytes, _MOST_SEGMENTS)
+        self.packets_per_message = max(1, most) if merged else 1
         self.messages, self._iov = self._batch()
 
     def _places(self, wanted: int) -> NDArray[np.int64]:
@@ -69,8 +87,10 @@ class PreparedHeap:
         return np.array(places, np.int64)
 
     def _batch(self) -> tuple[NDArray[Any], NDArray[np.uint64]]:
-        iov = np.stack([self.bytes.ctypes.data + self.begins, self.lengths], 1).astype("u8")
-        messages = np.zeros(len(self.begins), _MESSAGE)
+        begins = self.begins[:: self.packets_per_message]
+        lengths = np.diff(begins, append=len(self.bytes))
+        iov = np.stack([self.bytes.ctypes.data + begins, lengths], 1).astype("u8")
+        messages = np.zeros(len(begins), _MESSAGE)
         messages["iov"] = iov.ctypes.data + 16 * np.arange(len(iov))
         messages["iov_length"] = 1
         return messages, iov
@@ -103,7 +123,23 @@ class Sent:
 
 
 class Replay:
-    """Sends dumps of a shape to one port a stream."""
+    """Sends dumps of a shape to one port a stream.
+
+    Parameters
+    ----------
+    shape
+        What is sent.
+    ports, host
+        Where it goes.
+    tcp
+        Over TCP, or UDP.
+    packet_bytes
+        Most that a packet may have.
+    buffer_bytes
+        Of a socket.
+    merged
+        Hand several datagrams over at a time.
+    """
 
     def __init__(
         self,
@@ -114,7 +150,7 @@ class Replay:
         packet_bytes: int,
         host: str = "127.0.0.1",
         buffer_bytes: int = 4 << 20,
-        like_emulator: bool = True,
+        merged: bool = True,
     ) -> None:
         self.shape, self._tcp = shape, tcp
         kind = socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM
@@ -128,9 +164,19 @@ class Replay:
         records["FD"] = 255
         records["VIS"] = 1 + 2j
         self._start = [_start(shape, stream) for stream in range(len(ports))]
-        self._data = [PreparedHeap(prepared(records), packet_bytes) for _ in ports]
+        self._records = records
         self._packet_bytes = packet_bytes
         self._dump = 0
+        self._prepare(merged=merged and not tcp)
+
+    def _prepare(self, *, merged: bool) -> None:
+        self._merged = merged
+        heap = prepared(self._records)
+        self._data = [PreparedHeap(heap, self._packet_bytes, merged=merged) for _ in self._sockets]
+        if not self._tcp:
+            segment_bytes = self._data[0].segment_bytes if merged else 0
+            for opened in self._sockets:
+                opened.setsockopt(socket.IPPROTO_UDP, _UDP_SEGMENT, segment_bytes)
 
     def start(self) -> None:
         """Send the start-of-stream heaps."""
@@ -155,16 +201,26 @@ class Replay:
         sent = Sent()
         began_s = time.perf_counter()
         while time.perf_counter() - began_s < seconds:
-            ticks = round((FIRST_UNIX_S + (self._dump + 0.5) * self.shape.interval_s) * 2**32)
-            for heap in self._data:
-                heap.set(self._dump + 2, ticks)
-            self._dump += 1
-            if self._tcp:
-                self._send_tcp(sent, began_s, rate)
-            else:
-                self._send_udp(sent, began_s, rate)
+            self.send_dump(sent, began_s, rate)
         sent.seconds = time.perf_counter() - began_s
         return sent
+
+    def send_dump(self, sent: Sent, began_s: float = 0.0, rate: float = 0.0) -> None:
+        """Send the next dump, at a rate from a moment on or flat out; add it to what was sent."""
+        ticks = round((FIRST_UNIX_S + (self._dump + 0.5) * self.shape.interval_s) * 2**32)
+        for heap in self._data:
+            heap.set(self._dump + 2, ticks)
+        self._dump += 1
+        if self._tcp:
+            self._send_tcp(sent, began_s, rate)
+            return
+        try:
+            self._send_udp(sent, began_s, rate)
+        except OSError as error:
+            # Not every device can be given more than a packet at a time.
+            if not self._merged or error.errno not in (errno.EIO, errno.EINVAL):
+                raise
+            self._prepare(merged=False)
 
     def _send_tcp(self, sent: Sent, began_s: float, rate: float) -> None:
         for opened, heap in zip(self._sockets, self._data, strict=True):
@@ -176,16 +232,17 @@ class Replay:
                 _wait_until(began_s + sent.heap_bytes / rate)
 
     def _send_udp(self, sent: Sent, began_s: float, rate: float) -> None:
-        burst = max(1, _BURST_BYTES // self._packet_bytes)
-        packets = len(self._data[0].lengths)
-        per_packet = self.shape.heap_bytes / packets
+        each = self._data[0].packets_per_message
+        burst = max(1, _BURST_BYTES // self._packet_bytes // each)
+        packets, messages = len(self._data[0].lengths), len(self._data[0].messages)
         before = sent.heap_bytes
-        for first in range(0, packets, burst):
-            count = min(burst, packets - first)
+        for first in range(0, messages, burst):
+            count = min(burst, messages - first)
+            of_them = min(packets, (first + count) * each) - first * each
             for opened, heap in zip(self._sockets, self._data, strict=True):
                 _send_messages(opened, heap.messages, first, count)
-                sent.packets += count
-                sent.heap_bytes += round(count * per_packet)
+                sent.packets += of_them
+                sent.heap_bytes += round(of_them * self.shape.heap_bytes / packets)
                 if rate:
                     _wait_until(began_s + sent.heap_bytes / rate)
         sent.heap_bytes = before + self.shape.dump_bytes

@@ -22,10 +22,11 @@ slows the machine for a while meets both. The table has the median of the ratios
 between which half of them lie; *ours* and *peer* are medians of their own. A single pair can be off
 by more than 5 %.
 
-The sender replays packets that were made once (`sendall` of whole heaps, `sendmmsg` of datagrams),
-on the first half of the cores; the receiver has the other half. *CPU* is what the kernel accounts
-to the receiver's threads while packets come, system calls included. Start-up is left out, and so is
-the first use of each buffer, whose page faults would be the greater part of a short run.
+The sender replays packets that were made once (`sendall` of whole heaps; `sendmmsg` of datagrams,
+64 kB of them at a time, which the kernel cuts apart), on the first half of the cores; the receiver
+has the other half. *CPU* is what the kernel accounts to the receiver's threads while packets come,
+system calls included. Start-up is left out, and so is the first use of each buffer, whose page
+faults would be the greater part of a short run.
 
 *spead2's receiver that discards* puts heaps together in memory, as `spead2_recv` does, and throws
 them away; each of its streams has a network thread and a pool of its own, as ours. *Without the

@@ -147,7 +147,11 @@ def _receive(settings: Settings, case: Case) -> tuple[list[dict[str, Any]], str]
     )
     pin(os.getpid(), cores()[0])
     replay = Replay(
-        shape, receiver.ports, tcp=case.transport == "tcp", packet_bytes=case.packet_bytes
+        shape,
+        receiver.ports,
+        tcp=case.transport == "tcp",
+        packet_bytes=case.packet_bytes,
+        merged=False,  # a card brings packets one by one, which costs the receiver more
     )
     replay.start()
     made = receiver.folder / "received.ms"

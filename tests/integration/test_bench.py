@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 
 import tests.bench
 from tests.bench.measure import Pairs, interleave
-from tests.bench.replay import PreparedHeap, prepared
+from tests.bench.replay import PreparedHeap, Replay, Sent, prepared
+from tests.bench.shapes import Shape
 from tests.commands import TIMEOUT_S
 from tests.integration.senders import Observation, header_of
 from tests.waiting import wait_until
@@ -84,6 +86,31 @@ def test_patched_packets_say_what_they_should() -> None:
     for begin, length in zip(heap.begins, heap.lengths, strict=True):
         header = header_of(heap.bytes[begin : begin + length].tobytes())
         assert (header.heap_count, header.ticks) == (77, ticks)
+
+
+def test_datagrams_that_the_kernel_cuts_apart_are_those_that_are_sent_singly() -> None:
+    shape = Shape(16, 4, 2)
+    came: dict[bool, list[list[bytes]]] = {}
+    for merged in (True, False):
+        sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(shape.streams)]
+        for opened in sockets:
+            opened.bind(("127.0.0.1", 0))
+            opened.settimeout(TIMEOUT_S)
+        ports = [opened.getsockname()[1] for opened in sockets]
+        replay = Replay(shape, ports, tcp=False, packet_bytes=1400, merged=merged)
+        sent = Sent()
+        replay.send_dump(sent)
+        replay.close()
+        each = sent.packets // shape.streams
+        came[merged] = [[opened.recv(65536) for _ in range(each)] for opened in sockets]
+        assert (sent.heaps, sent.heap_bytes) == (shape.streams, shape.dump_bytes)
+        for opened in sockets:
+            opened.close()
+    assert came[True] == came[False]
+    assert (
+        sum(header_of(packet).length for packet in came[True][0])
+        == header_of(came[True][0][0]).heap_length
+    )
 
 
 def test_members_are_taken_in_turn_and_in_the_opposite_order() -> None:
