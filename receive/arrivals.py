@@ -9,10 +9,8 @@ from receive.progress import format_bytes
 from receive.stream.refusals import in_words
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from receive.stream.scans import Scans
+    from receive.stream.state import SharedState
 
 SILENCE_S = 2.0
 """Silence that is worth a word in the progress."""
@@ -65,22 +63,33 @@ class Arrivals:
         return f"{format_bytes(self.bytes_per_s)}/s, {missing} heaps missing{silence}"
 
 
-def nothing_received(waited_s: float, counters: NDArray[np.int64]) -> NothingReceivedError:
+def nothing_received(waited_s: float, state: SharedState, unreadable: str) -> NothingReceivedError:
     """Return the error that says why nothing that could be used has come.
 
     Parameters
     ----------
     waited_s
         How long was waited.
-    counters
-        int64 (groups, reasons): heaps that were refused.
+    state
+        Counts of what was refused, and of what began.
+    unreadable
+        What came instead of packets, nothing if that is not so.
     """
-    totals = counters.sum(axis=0)
+    totals = state.counters.sum(axis=0)
+    streams = state.streams
+    nothing_usable = f"nothing that could be used arrived in {waited_s:.1f} s"
     if totals.any():
         return NothingReceivedError(
-            f"nothing that could be used arrived in {waited_s:.1f} s: {totals.sum()} heaps "
+            f"{nothing_usable}: {totals.sum()} heaps "
             f"came and were refused ({in_words(totals)}; the warnings above say why)"
         )
+    if streams["starts"].any() or streams["ended"].any():
+        return NothingReceivedError(
+            f"{nothing_usable}: heaps came that begin or end a stream, and none with data: has the "
+            f"sender anything to send?"
+        )
+    if unreadable:
+        return NothingReceivedError(f"{nothing_usable}: {unreadable}")
     return NothingReceivedError(
         f"nothing arrived in {waited_s:.1f} s: is the sender's target this address and port, "
         f"and does no firewall intervene?"

@@ -23,6 +23,7 @@ from receive import __version__
 from receive.config import Config
 from receive.errors import OutputError, VisReceiveError
 from receive.progress import Progress
+from receive.spead_messages import Rarely
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,6 +60,8 @@ _TERMINATED = 143
 _BROKEN_PIPE = 141  # what a shell shows for a command that SIGPIPE ended
 
 logger = logging.getLogger(__name__)
+_EVERYTHING = 2
+"""How often -v is given for what the libraries say."""
 
 
 def plain_parser(prog: str, description: str, epilog: str = EXIT_CODES) -> argparse.ArgumentParser:
@@ -154,9 +157,14 @@ def setup_logging(verbosity: int = 0) -> None:
     for old in [old for old in root.handlers if isinstance(old, _StderrHandler)]:
         root.removeHandler(old)
     root.addHandler(handler)
-    root.setLevel(logging.DEBUG if verbosity > 1 else logging.WARNING)
+    root.setLevel(logging.DEBUG if verbosity >= _EVERYTHING else logging.WARNING)
     for name in _OUR_LOGGERS:
         logging.getLogger(name).setLevel(logging.DEBUG if verbosity > 0 else logging.INFO)
+    spead = logging.getLogger("spead2")
+    for filter_ in [one for one in spead.filters if isinstance(one, Rarely)]:
+        spead.removeFilter(filter_)
+    if verbosity < _EVERYTHING:
+        spead.addFilter(Rarely())
     logging.captureWarnings(capture=True)
 
 

@@ -150,7 +150,10 @@ class Receiver:
             if self._status is not None:
                 self._status.receive()
                 stack.callback(self._status.close)
-            self._refusals = Refusals(self._state, self._announce(sockets, ready_files))
+            ports = self._announce(sockets, ready_files)
+            # A connection may be made long before there is anything to send.
+            unreadable = None if self._tcp else self._streams.unreadable
+            self._refusals = Refusals(self._state, ports, unreadable)
             self._collect()
             self._scans.update()
             self._streams.stop()
@@ -368,7 +371,7 @@ class Receiver:
                 "Nothing came for reception.idle_timeout = %g s: stopping", self._idle_timeout_s
             )
             return
-        raise nothing_received(waited_s, self._state.counters)
+        raise nothing_received(waited_s, self._state, self._streams.unreadable())
 
     def _all_failed(self) -> bool:
         """Whether nobody is left who takes what comes."""

@@ -1,4 +1,4 @@
-"""Telling the operator of heaps that are refused, while it happens.
+"""Telling the operator of what is refused, while it happens.
 
 A sender that is configured otherwise than the receiver fills no dump, so that nothing else would
 ever be said about it.
@@ -14,7 +14,7 @@ import numpy as np
 from receive.stream.state import REASON_TEXT, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -35,17 +35,25 @@ class Refusals:
         The shared arrays.
     ports
         Port of each stream.
+    unreadable
+        Returns what came instead of packets, nothing if that is not so; None: not asked.
     """
 
-    def __init__(self, state: SharedState, ports: list[int]) -> None:
+    def __init__(
+        self, state: SharedState, ports: list[int], unreadable: Callable[[], str] | None = None
+    ) -> None:
         self._state = state
         self._ports = ports
+        self._unreadable = unreadable
+        self._unreadable_again_s = 0.0
+        self._unreadable_pause_s = FIRST_AGAIN_S
         self._told = np.zeros(len(Reason), np.int64)
         self._again_s = dict.fromkeys(Reason, 0.0)
         self._pause_s = dict.fromkeys(Reason, FIRST_AGAIN_S)
 
     def look(self, now_s: float) -> None:
         """Warn of what was refused since the last time, if it is time to say so."""
+        self._look_for_unreadable(now_s)
         totals = self._state.counters.sum(axis=0)
         for reason in Reason:
             if reason is Reason.DUPLICATE or totals[reason] <= self._told[reason]:
@@ -61,6 +69,15 @@ class Refusals:
             self._told[reason] = totals[reason]
             self._again_s[reason] = now_s + self._pause_s[reason]
             self._pause_s[reason] *= 2
+
+    def _look_for_unreadable(self, now_s: float) -> None:
+        if self._unreadable is None or now_s < self._unreadable_again_s:
+            return
+        said = self._unreadable()
+        if said:
+            logger.warning("Nothing can be received: %s", said)
+            self._unreadable_again_s = now_s + self._unreadable_pause_s
+            self._unreadable_pause_s *= 2
 
     def _why(self, reason: Reason) -> str:
         layout, streams = self._state.layout, self._state.streams

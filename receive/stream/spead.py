@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import spead2
 import spead2.recv
 
+from receive.port_ranges import port_ranges
 from receive.stream.connections import ports_in_use
 from receive.stream.ibverbs import IbverbsPort
 from receive.stream.placement import ITEM_IDS, place
@@ -125,6 +126,24 @@ class SpeadStreams:
     def packets(self) -> int:
         """Return the packets received so far on all streams that are open now."""
         return sum(stream.stats.packets for stream in self._streams)
+
+    def unreadable(self) -> str:
+        """Return what has come instead of packets where not one has: nothing if that is not so."""
+        ports = [
+            port
+            for port, stream, source in zip(self._ports, self._streams, self._sockets, strict=True)
+            # On a card every look is a batch.
+            if stream.stats.batches and not isinstance(source, IbverbsPort)
+        ]
+        if self.packets() or not (ports or self.closed_connections):
+            return ""
+        if self._tcp:
+            return "connections were made, and brought no SPEAD-64-48 packet"
+        return (
+            f"what came to port {port_ranges(ports)} is no SPEAD-64-48 packet of up to "
+            f"{self._max_packet_bytes} bytes: does the sender speak that protocol, and does "
+            f"transmission.max_packet_size tell how large its packets are?"
+        )
 
     def ended_connections(self) -> list[int]:
         """Return the streams whose TCP connection has ended since the last call, reopened.

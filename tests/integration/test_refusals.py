@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.commands import ok, send, start_receiver
+from tests.integration.senders import Observation, connect
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -70,6 +72,56 @@ def test_another_array_is_told_of(tmp_path: Path, model: Path) -> None:
     assert receiver.wait() == 6, receiver.log
     assert "they hold 10 baselines, the model 6" in receiver.log
     assert "nothing that could be used arrived" in receiver.log
+
+
+@pytest.mark.parametrize("datagram", ["no protocol of ours", "larger than expected"])
+def test_datagrams_that_are_no_packets_are_told_of(
+    tmp_path: Path, model: Path, datagram: str
+) -> None:
+    """And not that a firewall may keep them away; however many there are, in few lines."""
+    receiver = start_receiver(tmp_path, model, {"reception.idle_timeout": 3})
+    observation = Observation(packet_payload=9400, antennas=17, channels=8)
+    packet = (
+        b"GET / HTTP/1.1\r\n\r\n" if datagram == "no protocol of ours" else observation.low(0, 0)[0]
+    )
+    assert len(packet) < 100 or len(packet) > 9200
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+
+        def told() -> bool:
+            for _ in range(500):
+                sender.sendto(packet, ("127.0.0.1", receiver.ports[0]))
+            return "Nothing can be received: what came to port" in receiver.log
+
+        wait_until(told, "the operator is told")
+    assert receiver.wait() == 6, receiver.log
+    port = receiver.ports[0]
+    assert (
+        f"nothing that could be used arrived in 3.0 s: what came to port {port} is no SPEAD-64-48 "
+        f"packet of up to 9200 bytes"
+    ) in receiver.log
+    assert "ringbuffer" not in receiver.log
+    assert receiver.log.count("Nothing can be received") == 1
+
+
+def test_connections_that_bring_no_packets_are_told_of(tmp_path: Path, model: Path) -> None:
+    receiver = start_receiver(
+        tmp_path, model, {"reception.idle_timeout": 2, "reception.transport": "tcp"}
+    )
+    with connect("127.0.0.1", receiver.ports[0]) as sender:
+        sender.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    assert receiver.wait() == 6, receiver.log
+    assert "connections were made, and brought no SPEAD-64-48 packet" in receiver.log
+    assert "Nothing can be received" not in receiver.log
+
+
+def test_a_sender_that_has_nothing_to_send_is_told_of(tmp_path: Path, model: Path) -> None:
+    receiver = start_receiver(tmp_path, model, {"reception.idle_timeout": 2})
+    observation = Observation()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for packet in observation.start(0) + observation.end(0):
+            sender.sendto(packet, ("127.0.0.1", receiver.ports[0]))
+    assert receiver.wait() == 6, receiver.log
+    assert ": heaps came that begin or end a stream, and none with data" in receiver.log
 
 
 def test_a_run_ends_when_nobody_is_left_to_take_what_comes(tmp_path: Path, model: Path) -> None:

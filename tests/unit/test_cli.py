@@ -30,6 +30,7 @@ def quiet_logging():
     root.setLevel(level)
     for name in ("receive", "emulator"):
         logging.getLogger(name).setLevel(logging.NOTSET)
+    logging.getLogger("spead2").filters.clear()
     logging.captureWarnings(capture=False)
 
 
