@@ -47,7 +47,7 @@ exit codes:
   3    input: missing, not a Measurement Set, truncated, locked, empty
   4    output: exists, not writable, disk full
   5    network: port in use, address not ours, no route, connection refused
-  6    nothing arrived before reception.idle_timeout
+  6    nothing arrived before reception.idle_timeout, or nothing that could be used
   7    data were lost and --fail-on-loss was given
   8    a consumer failed; the others went on to the end
   130  stopped by SIGINT; everything was closed

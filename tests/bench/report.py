@@ -135,6 +135,8 @@ def plot(path: Path, results: Sequence[Result]) -> None:
         axes.plot(values[0], at, "o", color=colour)
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xscale("log")
+    axes.set_xticks([0.1, 0.2, 0.5, 1, 2, 5], labels=["0.1", "0.2", "0.5", "1", "2", "5"])
+    axes.minorticks_off()
     axes.set_yticks(range(len(shown)), [result.what for result in shown], fontsize=7)
     axes.set_xlabel("better than its target by this factor (median and quartiles)")
     figure.savefig(path, dpi=110)
