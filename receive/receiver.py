@@ -26,7 +26,7 @@ from receive.stream.sockets import Endpoint, open_sockets, resolve
 from receive.stream.spead import SpeadStreams
 from receive.stream.state import SharedState
 from receive.stream.touch import Toucher
-from receive.stream.window import ENDED_GRACE_S, Window
+from receive.stream.window import Window
 
 if TYPE_CHECKING:
     import socket
@@ -337,7 +337,7 @@ class Receiver:
         return bool(self._max_scans) and len(self._scans.finished) >= self._max_scans
 
     def _scan_is_over(self, idle_s: float) -> bool:
-        if self._scans.current is None or idle_s <= ENDED_GRACE_S:
+        if self._scans.current is None or idle_s <= self._window.ended_s():
             return False
         # In this order: what came before the ends of the streams is in the window by now.
         over = self._window.is_over(self._scans.epoch)
@@ -345,7 +345,7 @@ class Receiver:
             return False
         return over or (
             self._window.some_end_was_lost(tcp=self._tcp)
-            and idle_s > max(self._dump_timeout_s, LOST_END_S)
+            and idle_s > max(self._dump_timeout_s, LOST_END_S, self._window.pace.quiet_s)
         )
 
     def _begin_scan(self, dump: Dump) -> None:
@@ -429,6 +429,7 @@ def _shared_state(config: Config, plan: Plan) -> SharedState:
         first_channel_id=plan.layout.first_channel + config["transmission.channel_id_offset"],
         reject_unknown=config["reception.unknown_times"] == "reject",
         backpressure=bool(config["reception.backpressure"]),
+        trusted=config["reception.transport"] == "tcp",
     )
 
 

@@ -1,8 +1,9 @@
-"""The two processor instructions that the compiled code needs and numba does not offer.
+"""The processor's instructions that the compiled code needs and numba does not offer.
 
-Several network threads and one Python thread share arrays without a lock.  Claiming an entry
-takes a compare-and-swap; publishing one takes a full fence, so that "I write A, then read B" in
-one thread and "I write B, then read A" in another cannot both see the old value.
+Several network threads and one Python thread share arrays without a lock.  Claiming an entry or
+a heap's place takes a compare-and-swap, counting an addition that no other thread's can undo;
+publishing takes a full fence, so that "I write A, then read B" in one thread and "I write B, then
+read A" in another cannot both see the old value.
 """
 
 from __future__ import annotations
@@ -35,19 +36,46 @@ def compare_and_swap(
     expected: Any,
     new: Any,
 ) -> Any:
-    """Set ``array[index]`` (1-d int64) to ``new`` if it is ``expected``; True if that was done."""
-    signature = types.boolean(array, types.intp, types.int64, types.int64)
+    """Set ``array[index]`` (1-d, integers) to ``new`` if it is ``expected``; True if done."""
+    signature = types.boolean(array, types.intp, array.dtype, array.dtype)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array_type = signature.args[0]
-        array_value = context.make_array(array_type)(context, builder, arguments[0])
-        pointer = cgutils.get_item_pointer(
-            context, builder, array_type, array_value, [arguments[1]], wraparound=False
-        )
+        pointer = _pointer(context, builder, signature, arguments)
         outcome = builder.cmpxchg(pointer, arguments[2], arguments[3], "seq_cst", "seq_cst")
         return builder.extract_value(outcome, 1)
 
     return signature, generate
+
+
+@intrinsic
+def add(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
+    """Add to ``array[index]`` (1-d, integers)."""
+    return _changing(array, "add")
+
+
+@intrinsic
+def raise_to(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
+    """Set ``array[index]`` (1-d, integers) to a value if that is larger."""
+    return _changing(array, "max" if array.dtype.signed else "umax")
+
+
+def _changing(array: Any, operation: str) -> Any:
+    signature = types.void(array, types.intp, array.dtype)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = _pointer(context, builder, signature, arguments)
+        builder.atomic_rmw(operation, pointer, arguments[2], "seq_cst")
+        return ir.Constant(ir.IntType(8).as_pointer(), None)
+
+    return signature, generate
+
+
+def _pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    array_type = signature.args[0]
+    array = context.make_array(array_type)(context, builder, arguments[0])
+    return cgutils.get_item_pointer(
+        context, builder, array_type, array, [arguments[1]], wraparound=False
+    )
 
 
 @njit(nogil=True, cache=True)

@@ -2,6 +2,11 @@
 
 Each stream counts its own, since one may be far behind the others: what of it waits in the kernel
 can be older than a start that another stream has brought already.
+
+Over a connection all that comes is of one sender.  A datagram may be of anybody: there a start
+begins nothing before data follow it, and what then begins is *settled*, handed on and final, only
+when nothing has come of the scan before for a while.  Until then a stream returns to where it was
+as soon as a heap comes that goes on there.
 """
 
 from __future__ import annotations
@@ -10,12 +15,13 @@ import numba
 from numba import njit
 from spead2.numba import intp_to_voidptr
 
-from receive.stream.atomics import fence
+from receive.stream.atomics import compare_and_swap, fence, raise_to
+from receive.stream.starts import follows_count, take_pending
 from receive.stream.state import (
     ABANDONED,
     ENTRIES,
     EPOCHS,
-    REPEATED_START_MS,
+    MAX_UNSETTLED,
     STREAM_DTYPE,
     EntryState,
 )
@@ -25,15 +31,9 @@ _BUSY, _LIVE = int(EntryState.BUSY), int(EntryState.LIVE)
 
 
 @njit(nogil=True)
-def is_repeated_start(shared, stream, heap_count):
-    """Return whether a start heap is one that the network repeated, or delayed behind data."""
-    if stream[0].reconnected or stream[0].ended:
-        return False
-    if shared[0].now_ms - stream[0].epoch_begun_ms > REPEATED_START_MS:
-        return False
-    if stream[0].starts == 0:  # What was overtaken was counted before what overtook it.
-        return heap_count < stream[0].first_count
-    return stream[0].start_count == heap_count
+def counts_tell(stream):
+    """Return whether the counts of a stream's heaps have followed each other so far."""
+    return stream[0].regular > 0 or stream[0].data_in_epoch == 1
 
 
 @njit(nogil=True)
@@ -50,37 +50,45 @@ def has_live(shared, state, epochs, epoch):
 
 @njit(nogil=True)
 def have_ended(shared, epoch):
-    """Return whether all streams that brought data in an epoch have ended it."""
+    """Return whether all streams that brought data in an epoch seem to have ended it."""
     streams = numba.carray(intp_to_voidptr(shared[0].streams), shared[0].groups, dtype=STREAM_DTYPE)
     for other in range(shared[0].groups):
         of_it = streams[other].epoch == epoch and streams[other].data_in_epoch > 0
-        if of_it and not streams[other].ended:
+        if of_it and not streams[other].ended and not streams[other].pending:
             return False
     return True
 
 
 @njit(nogil=True)
-def past_missed(shared, state, epochs, epoch):
+def is_quiet(shared):
+    """Return whether nothing has come for a while of what goes on, on any stream."""
+    streams = numba.carray(intp_to_voidptr(shared[0].streams), shared[0].groups, dtype=STREAM_DTYPE)
+    last = streams[0].last_ms
+    for other in range(1, shared[0].groups):
+        last = max(last, streams[other].last_ms)
+    return shared[0].now_ms - last > shared[0].quiet_ms
+
+
+@njit(nogil=True)
+def past_missed(shared, opened, state, epochs, epoch):
     """Return the epoch to go on in for a stream that has brought no data in `epoch`.
 
     Epochs that others have left, and of which nothing waits for this stream, it has missed: its
     link was down, and a start that comes now is that of a newer one.
     """
-    while epoch < shared[0].epoch and (
-        epoch <= shared[0].epoch - EPOCHS or not has_live(shared, state, epochs, epoch)
+    while epoch < opened[0] and (
+        epoch <= opened[0] - EPOCHS or not has_live(shared, state, epochs, epoch)
     ):
         epoch += 1
     return epoch
 
 
 @njit(nogil=True)
-def begun_epoch(shared, stream, state, epochs, newest):
-    """Return the epoch that a start heap begins on a stream."""
-    began = stream[0].data_in_epoch > 0
-    epoch = past_missed(shared, state, epochs, stream[0].epoch + began)
+def begun_epoch(shared, opened, stream, state, epochs, newest):
+    """Return the epoch that the data behind a start begin on a stream."""
+    epoch = past_missed(shared, opened, state, epochs, stream[0].epoch + 1)
     if (
-        began
-        and epoch == shared[0].epoch
+        epoch == opened[0]
         and newest[epoch % EPOCHS] > 0
         and have_ended(shared, epoch)
         and not has_live(shared, state, epochs, epoch)
@@ -91,7 +99,23 @@ def begun_epoch(shared, stream, state, epochs, newest):
 
 
 @njit(nogil=True)
-def enter_epoch(shared, stream, epoch, state, block, seen, present, owner):
+def open_epoch(opened, epoch, newest, horizon, dropped_until):
+    """Open an epoch, the next after the newest, if no other thread has done so."""
+    if compare_and_swap(opened, 0, epoch - 1, epoch):
+        row = (epoch + EPOCHS // 2) % EPOCHS
+        newest[row] = 0
+        horizon[row] = 0
+        dropped_until[row] = 0
+
+
+@njit(nogil=True)
+def may_open(settled, opened, epoch):
+    """Return whether an epoch may be opened before those before it are settled."""
+    return epoch <= opened[0] or epoch - settled[0] <= MAX_UNSETTLED
+
+
+@njit(nogil=True)
+def enter_epoch(shared, stream, settled, epoch, state, block, seen, present, owner):
     """Move a stream to an epoch.
 
     A heap that is not whole by now is abandoned: a new sender may count its heaps as the old one
@@ -108,12 +132,101 @@ def enter_epoch(shared, stream, epoch, state, block, seen, present, owner):
                 and not present[block[slot], group]
             ):
                 seen[slot, group] = ABANDONED
+    if stream[0].epoch <= settled[0]:
+        stream[0].back_epoch = stream[0].epoch
+        stream[0].back_data = stream[0].data_in_epoch
+        stream[0].back_starts = stream[0].starts
+        stream[0].back_start_count = stream[0].start_count
+        stream[0].back_count = stream[0].last_count
+        stream[0].back_step = stream[0].step
+        stream[0].back_regular = stream[0].regular
+        stream[0].back_newest_ticks = stream[0].newest_ticks
+        stream[0].back_channel_id = stream[0].channel_id
+        stream[0].back_baselines = stream[0].baseline_count
     stream[0].epoch = epoch
     stream[0].ended = 0
+    stream[0].stop_follows = 0
     stream[0].starts = 0
     stream[0].data_in_epoch = 0
     stream[0].newest_ticks = 0
-    stream[0].went_back = 0
+    stream[0].back_run = 0
+    stream[0].far_count = 0
+    stream[0].regular = 0
     stream[0].channel_id = -1
     stream[0].baseline_count = -1
     stream[0].epoch_begun_ms = shared[0].now_ms
+
+
+@njit(nogil=True)
+def goes_back(stream, count, ticks, interval, fits):
+    """Return whether a heap goes on where a stream was before the start that moved it.
+
+    Parameters
+    ----------
+    fits
+        Whether the heap has a place there.
+    """
+    if not fits:
+        return False
+    here = follows_count(stream[0].last_count, stream[0].step, count)
+    there = follows_count(stream[0].back_count, stream[0].back_step, count)
+    if stream[0].data_in_epoch == 0 and stream[0].chained:
+        return there and not here
+    if here and stream[0].chained:
+        return False
+    if here and there:
+        # The times decide: those of a scan go on by an interval.
+        last = stream[0].newest_ticks
+        return not (ticks > last and ticks - last <= interval + interval)
+    return there or (stream[0].back_regular == 0 and not here)
+
+
+@njit(nogil=True)
+def return_to_settled(shared, stream, state, epochs, block, seen, present, owner):
+    """Move a stream back to the epoch that goes on, as if no start had come."""
+    for n in range(shared[0].tail, shared[0].head):
+        slot = n % ENTRIES
+        if state[slot] != _LIVE or epochs[slot] != stream[0].back_epoch:
+            continue
+        for group in range(seen.shape[1]):
+            abandoned = seen[slot, group] == ABANDONED
+            if abandoned and owner[block[slot], group] == stream[0].index:
+                seen[slot, group] = 1
+    stream[0].epoch = stream[0].back_epoch
+    stream[0].data_in_epoch = stream[0].back_data
+    stream[0].starts = stream[0].back_starts
+    stream[0].start_count = stream[0].back_start_count
+    stream[0].last_count = stream[0].back_count
+    stream[0].step = stream[0].back_step
+    stream[0].regular = stream[0].back_regular
+    stream[0].newest_ticks = stream[0].back_newest_ticks
+    stream[0].channel_id = stream[0].back_channel_id
+    stream[0].baseline_count = stream[0].back_baselines
+    stream[0].ended = 0
+    stream[0].pending = 0
+    stream[0].chained = 0
+    stream[0].back_run = 0
+    stream[0].far_count = 0
+    stream[0].starts_undone += 1
+
+
+@njit(nogil=True)
+def begin_pending(shared, stream, epoch):
+    """Let the pending start begin the epoch that a stream has just entered."""
+    stream[0].chained = stream[0].pending_follows
+    if stream[0].pending_count >= 0:
+        take_pending(shared, stream, epoch)
+    stream[0].pending = 0
+
+
+@njit(nogil=True, cache=True)
+def begin_epoch(opened, settled, epoch, newest, horizon, dropped_until):
+    """Open an epoch that is believed at once."""
+    open_epoch(opened, epoch, newest, horizon, dropped_until)
+    raise_to(settled, 0, epoch)
+
+
+@njit(nogil=True, cache=True)
+def raise_from_python(array, index, value):
+    """Set ``array[index]`` to a value if that is larger, whatever other threads do."""
+    raise_to(array, index, value)

@@ -13,17 +13,30 @@ from __future__ import annotations
 import numba
 import numpy as np
 import spead2
-from numba import cfunc, njit, types
+from numba import cfunc, types
 from spead2.numba import intp_to_voidptr
 from spead2.recv.numba import chunk_place_data
 
 from receive.icd.items import ItemId
-from receive.stream.atomics import compare_and_swap, fence
-from receive.stream.epochs import begun_epoch, enter_epoch, is_repeated_start, past_missed
-from receive.stream.free_buffers import NONE, take
+from receive.stream.atomics import add, compare_and_swap, fence, raise_to
+from receive.stream.entries import apart, find, find_or_claim, has_place, has_witness, in_model
+from receive.stream.epochs import (
+    begin_pending,
+    begun_epoch,
+    counts_tell,
+    enter_epoch,
+    goes_back,
+    is_quiet,
+    may_open,
+    open_epoch,
+    past_missed,
+    return_to_settled,
+)
 from receive.stream.items import addresses, scan_at, swap16, swap32
 from receive.stream.layout import CONTROL_BYTES, HEAD_ROOM_BYTES
+from receive.stream.starts import follows_count, keep_items, note_start
 from receive.stream.state import (
+    CONTROL_ROWS,
     ENTRIES,
     EPOCHS,
     MAX_TENTATIVE,
@@ -56,8 +69,7 @@ _START, _STOP = 0, 2
 _ADDRESS_BYTES_48 = 6
 
 # numba takes enum members of module level as constants only when they are plain integers.
-_EMPTY, _OPEN, _BUSY = int(EntryState.EMPTY), int(EntryState.OPEN), int(EntryState.BUSY)
-_LIVE, _CLOSED = int(EntryState.LIVE), int(EntryState.CLOSED)
+_LIVE = int(EntryState.LIVE)
 _LATE, _DUPLICATE, _NO_BUFFER = int(Reason.LATE), int(Reason.DUPLICATE), int(Reason.NO_BUFFER)
 _SIZE, _ITEMS, _BASELINES = int(Reason.SIZE), int(Reason.ITEMS), int(Reason.BASELINES)
 _CHANNEL, _BAD_TIME, _UNPLACEABLE = (
@@ -66,95 +78,13 @@ _CHANNEL, _BAD_TIME, _UNPLACEABLE = (
     int(Reason.UNPLACEABLE),
 )
 _REASONS = len(Reason)
-_BELIEVED, _TENTATIVE, _PROBATION = (
-    int(Belief.BELIEVED),
-    int(Belief.TENTATIVE),
-    int(Belief.PROBATION),
-)
+_BELIEVED, _TENTATIVE = int(Belief.BELIEVED), int(Belief.TENTATIVE)
+_PROBATION, _JUMPED = int(Belief.PROBATION), int(Belief.JUMPED)
 _WAIT_US = 200
 
 _shared_type = numba.from_dtype(SHARED_DTYPE)
 _stream_type = numba.from_dtype(STREAM_DTYPE)
 _usleep = types.ExternalFunction("usleep", types.int32(types.uint32))
-
-
-@njit(nogil=True)
-def apart(ticks, other):
-    """Return how far two timestamps are from each other; differences need all of the 64 bits."""
-    return ticks - other if ticks > other else other - ticks
-
-
-@njit(nogil=True)
-def in_model(model_time, tolerance, ticks):
-    """Return whether a timestamp belongs to one of the model's integrations."""
-    after = np.searchsorted(model_time, ticks)
-    if after < len(model_time) and apart(ticks, model_time[after]) <= np.uint64(tolerance[after]):
-        return True
-    return after > 0 and apart(ticks, model_time[after - 1]) <= np.uint64(tolerance[after - 1])
-
-
-@njit(nogil=True)
-def find(state, time, epochs, begin, end, ticks, epoch):
-    """Return the slot of the newest entry for (ticks, epoch) among [begin, end), or -1."""
-    n = end - 1
-    while n >= begin:
-        slot = n % ENTRIES
-        while state[slot] == _BUSY:
-            fence()
-        if time[slot] == ticks and epochs[slot] == epoch and state[slot] >= _LIVE:
-            return slot
-        n -= 1
-    return -1
-
-
-@njit(nogil=True)
-def find_or_claim(shared, state, block, time, epochs, beliefs, searched, ticks, epoch, belief):
-    """Return the slot for (ticks, epoch), claiming the next entry; -1 where no buffer is free.
-
-    ``searched`` is the head up to which the caller has looked already.
-    """
-    while True:
-        fence()
-        head = shared[0].head
-        if searched < head:
-            slot = find(state, time, epochs, searched, head, ticks, epoch)
-            if slot >= 0:
-                return slot
-            searched = head
-        slot = head % ENTRIES
-        current = state[slot]
-        if current == _EMPTY:
-            return -1
-        if current == _OPEN and compare_and_swap(state, slot, _OPEN, _BUSY):
-            block[slot] = take(
-                numba.carray(intp_to_voidptr(shared[0].free_top), 1, dtype=np.int64),
-                numba.carray(intp_to_voidptr(shared[0].free_below), shared[0].pool, dtype=np.int64),
-            )
-            if block[slot] == NONE:
-                fence()
-                state[slot] = _OPEN
-                return -1
-            shared[0].taken += 1
-            time[slot] = ticks
-            epochs[slot] = epoch
-            beliefs[slot] = belief
-            shared[0].tentative += belief != _BELIEVED
-            fence()
-            state[slot] = _LIVE
-            shared[0].head = head + 1
-            fence()
-            return slot
-
-
-@njit(nogil=True)
-def has_witness(state, time, epochs, beliefs, begin, end, ticks, epoch, shared):
-    """Return whether another unbelieved timestamp of an epoch agrees with this one."""
-    for n in range(begin, end):
-        slot = n % ENTRIES
-        waiting = state[slot] == _LIVE and beliefs[slot] == _PROBATION and epochs[slot] == epoch
-        if waiting and apart(ticks, time[slot]) <= np.uint64(shared[0].span_ticks):
-            return True
-    return False
 
 
 @cfunc(
@@ -169,73 +99,71 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
     items = numba.carray(intp_to_voidptr(data[0].items), _ITEM_COUNT, dtype=np.int64)
     groups = shared[0].groups
     pool = shared[0].pool
-    counters = numba.carray(intp_to_voidptr(shared[0].counters), (groups, _REASONS), dtype=np.int64)
+    opened = numba.carray(intp_to_voidptr(shared[0].opened), 1, dtype=np.int64)
+    settled = numba.carray(intp_to_voidptr(shared[0].settled), 1, dtype=np.int64)
+    refused = numba.carray(intp_to_voidptr(shared[0].refused), groups * _REASONS, dtype=np.int64)
     newest = numba.carray(intp_to_voidptr(shared[0].newest), EPOCHS, dtype=np.uint64)
     horizon = numba.carray(intp_to_voidptr(shared[0].horizon), EPOCHS, dtype=np.uint64)
+    dropped_until = numba.carray(intp_to_voidptr(shared[0].dropped_until), EPOCHS, dtype=np.uint64)
     scan_offset = numba.carray(
-        intp_to_voidptr(shared[0].scan_offset), (pool + EPOCHS, groups), dtype=np.int64
+        intp_to_voidptr(shared[0].scan_offset), (pool + CONTROL_ROWS, groups), dtype=np.int64
     )
     state = numba.carray(intp_to_voidptr(shared[0].entry_state), ENTRIES, dtype=np.int64)
     epochs = numba.carray(intp_to_voidptr(shared[0].entry_epoch), ENTRIES, dtype=np.int64)
     blocks = numba.carray(intp_to_voidptr(shared[0].entry_block), ENTRIES, dtype=np.int64)
     seen = numba.carray(intp_to_voidptr(shared[0].seen), (ENTRIES, groups), dtype=np.uint8)
     present = numba.carray(
-        intp_to_voidptr(shared[0].present), (pool + EPOCHS, groups), dtype=np.uint8
+        intp_to_voidptr(shared[0].present), (pool + CONTROL_ROWS, groups), dtype=np.uint8
     )
     owner = numba.carray(intp_to_voidptr(shared[0].owner), (pool, groups), dtype=np.int64)
     own_group = stream[0].index
     stream[0].begun += 1
     packet = numba.carray(intp_to_voidptr(data[0].packet), data[0].packet_size, dtype=np.uint8)
     if packet[3] != _ADDRESS_BYTES_48:
-        counters[own_group, _ITEMS] += 1
+        add(refused, own_group * _REASONS + _ITEMS, 1)
         return
     data_address, data_end, scan_address = addresses(packet)
+    heap_count = items[HEAP_COUNT]
 
     # 1. Start and end of a stream.
-    if stream[0].reconnected or items[CONTROL] == _START:
-        began = stream[0].data_in_epoch > 0
-        if not (began and is_repeated_start(shared, stream, items[HEAP_COUNT])):
-            epoch = begun_epoch(shared, stream, state, epochs, newest)
-            if epoch > shared[0].epoch:
-                # The first stream to notice opens the new epoch for all.
-                newest[epoch % EPOCHS] = 0
-                horizon[epoch % EPOCHS] = 0
-                shared[0].dropped_until = 0
-                fence()
-                shared[0].epoch = epoch
-            enter_epoch(shared, stream, epoch, state, blocks, seen, present, owner)
+    if stream[0].reconnected:
+        if stream[0].data_in_epoch > 0:
+            stream[0].pending = 1
+            stream[0].pending_count = -1
         stream[0].reconnected = 0
-    if items[HARDWARE] >= 0:
-        stream[0].hardware_id = swap32(items[HARDWARE])
-    if items[POLARISATION] >= 0:
-        stream[0].polarisation_id = swap32(items[POLARISATION])
-    if items[PHASE_BIN] >= 0:
-        stream[0].phase_bin_id = swap16(items[PHASE_BIN])
-    if items[PHASE_BINS] >= 0:
-        stream[0].phase_bin_count = swap16(items[PHASE_BINS])
-    if items[CONTROL] == _START:
-        stream[0].starts += 1
-        stream[0].start_count = items[HEAP_COUNT]
-        if items[CHANNEL] >= 0:
-            stream[0].channel_id = swap32(items[CHANNEL])
-        if items[BASELINES] >= 0:
-            stream[0].baseline_count = swap32(items[BASELINES])
     if items[CONTROL] == _STOP:
+        stream[0].stop_follows = follows_count(stream[0].last_count, stream[0].step, heap_count)
+        stream[0].stop_count = heap_count
         stream[0].ended = 1
         return
-    if data_address < 0 and items[CONTROL] == _START:
-        if items[HEAP_LENGTH] <= CONTROL_BYTES:
-            row = stream[0].epoch % EPOCHS
-            base = pool * shared[0].dump_bytes + (row * groups + own_group) * CONTROL_BYTES
-            scan_offset[pool + row, own_group] = scan_at(base, scan_address, items[HEAP_LENGTH])
-            data[0].chunk_id = 0
-            data[0].heap_index = (pool + row) * groups + own_group
-            data[0].heap_offset = base
-        return
+    if items[CONTROL] == _START:
+        row = note_start(
+            shared,
+            stream,
+            heap_count,
+            swap32(items[CHANNEL]) if items[CHANNEL] >= 0 else np.int64(-1),
+            swap32(items[BASELINES]) if items[BASELINES] >= 0 else np.int64(-1),
+            swap32(items[HARDWARE]) if items[HARDWARE] >= 0 else np.int64(-1),
+            swap32(items[POLARISATION]) if items[POLARISATION] >= 0 else np.int64(-1),
+            swap16(items[PHASE_BIN]) if items[PHASE_BIN] >= 0 else np.int64(-1),
+            swap16(items[PHASE_BINS]) if items[PHASE_BINS] >= 0 else np.int64(-1),
+        )
+        if data_address < 0:
+            if row >= 0 and items[HEAP_LENGTH] <= CONTROL_BYTES:
+                base = pool * shared[0].dump_bytes + (row * groups + own_group) * CONTROL_BYTES
+                scan_offset[pool + row, own_group] = scan_at(base, scan_address, items[HEAP_LENGTH])
+                data[0].chunk_id = 0
+                data[0].heap_index = (pool + row) * groups + own_group
+                data[0].heap_offset = base
+            return
 
     # 2. Is it a heap of the interface?
     if items[COUNT] < 0 or data_address < 0:
-        counters[own_group, _ITEMS if items[PAYLOAD_OFFSET] == 0 else _UNPLACEABLE] += 1
+        add(
+            refused,
+            own_group * _REASONS + (_ITEMS if items[PAYLOAD_OFFSET] == 0 else _UNPLACEABLE),
+            1,
+        )
         return
     group = own_group
     channel_id = swap32(items[CHANNEL]) if items[CHANNEL] >= 0 else stream[0].channel_id
@@ -244,12 +172,12 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
         group = channel // shared[0].channels_per_stream
         if channel % shared[0].channels_per_stream != 0 or group < 0 or group >= groups:
             stream[0].refused_channel_id = channel_id
-            counters[own_group, _CHANNEL] += 1
+            add(refused, own_group * _REASONS + _CHANNEL, 1)
             return
     baselines = swap32(items[BASELINES]) if items[BASELINES] >= 0 else stream[0].baseline_count
     if baselines >= 0 and baselines != shared[0].baselines:
         stream[0].refused_baselines = baselines
-        counters[group, _BASELINES] += 1
+        add(refused, group * _REASONS + _BASELINES, 1)
         return
     expected = numba.carray(intp_to_voidptr(shared[0].group_data_bytes), groups, dtype=np.int64)[
         group
@@ -262,7 +190,7 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
         or HEAD_ROOM_BYTES - data_address + length > shared[0].slot_bytes
     ):
         stream[0].refused_bytes = end - data_address
-        counters[group, _SIZE] += 1
+        add(refused, group * _REASONS + _SIZE, 1)
         return
 
     # 3. Which dump?
@@ -278,76 +206,148 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
     )
     fence()
     head, tail = shared[0].head, shared[0].tail
+    interval = np.uint64(shared[0].interval_ticks)
     span = np.uint64(shared[0].span_ticks)
-    if ticks < stream[0].newest_ticks and apart(ticks, stream[0].newest_ticks) > span:
-        stream[0].went_back = 1
-    stream[0].newest_ticks = max(stream[0].newest_ticks, ticks)
     epoch = stream[0].epoch
-    if epoch < shared[0].epoch and stream[0].data_in_epoch == 0:
-        # Its start heap came before that of any other stream, which tells only now what it began.
-        epoch = past_missed(shared, state, epochs, epoch)
-        stream[0].epoch = epoch
+    if epoch > settled[0]:
+        # Where this stream was before a start moved it may be where it still is.
+        before = stream[0].back_epoch
+        slot = find(state, time, epochs, tail, head, ticks, before)
+        there, until = newest[before % EPOCHS], horizon[before % EPOCHS]
+        fits = has_place(slot, state, seen, group, ticks, there, until, span)
+        if goes_back(stream, heap_count, ticks, interval, fits):
+            return_to_settled(shared, stream, state, epochs, blocks, seen, present, owner)
+            epoch = before
+    if stream[0].data_in_epoch == 0:
+        if epoch < opened[0]:
+            # Its start heap came before that of any other stream, which tells only now what it
+            # began.
+            epoch = past_missed(shared, opened, state, epochs, epoch)
+            stream[0].epoch = epoch
+        if stream[0].pending:
+            # Of two starts that one is the sender's which its data follow.
+            if follows_count(stream[0].pending_count, 1, heap_count) and not follows_count(
+                stream[0].start_count, 1, heap_count
+            ):
+                begin_pending(shared, stream, epoch)
+            stream[0].pending = 0
+        stream[0].ended = 0
     slot = find(state, time, epochs, tail, head, ticks, epoch)
-    if epoch < shared[0].epoch and (slot < 0 or state[slot] != _LIVE):
+    reference = newest[epoch % EPOCHS]
+    fits = has_place(slot, state, seen, group, ticks, reference, horizon[epoch % EPOCHS], span)
+    if stream[0].pending:
+        final = bool(shared[0].trusted)
+        if not final:
+            tell = counts_tell(stream)
+            own = fits and tell and follows_count(stream[0].last_count, stream[0].step, heap_count)
+            behind = follows_count(stream[0].pending_count, stream[0].step, heap_count)
+            if own and stream[0].pending_follows and behind:
+                own = False
+            if own:
+                if not stream[0].pending_follows or heap_count >= stream[0].pending_count:
+                    stream[0].pending = 0
+                    stream[0].starts_undone += 1
+            elif is_quiet(shared):
+                final = True
+            elif fits and not tell:
+                own = True
+        else:
+            own = False
+        if not own:
+            following = begun_epoch(shared, opened, stream, state, epochs, newest)
+            if final or may_open(settled, opened, following):
+                if following > opened[0]:
+                    open_epoch(opened, following, newest, horizon, dropped_until)
+                enter_epoch(shared, stream, settled, following, state, blocks, seen, present, owner)
+                begin_pending(shared, stream, following)
+                if final:
+                    raise_to(settled, 0, following)
+                epoch = following
+                slot = find(state, time, epochs, tail, head, ticks, epoch)
+    if epoch < opened[0] and (slot < 0 or state[slot] != _LIVE or not fits):
         # The other streams are in a newer epoch; this one's start heap may have been lost.
-        other = find(state, time, epochs, tail, head, ticks, shared[0].epoch)
-        there = newest[shared[0].epoch % EPOCHS]
-        if other >= 0 or (slot < 0 and there > 0 and apart(ticks, there) <= span):
-            epoch = shared[0].epoch
-            enter_epoch(shared, stream, epoch, state, blocks, seen, present, owner)
+        latest_epoch = opened[0]
+        if fits and latest_epoch > settled[0]:
+            latest_epoch = settled[0]
+        other = find(state, time, epochs, tail, head, ticks, latest_epoch)
+        there = newest[latest_epoch % EPOCHS]
+        if latest_epoch > epoch and (
+            other >= 0 or (slot < 0 and there > 0 and apart(ticks, there) <= span)
+        ):
+            epoch = latest_epoch
+            enter_epoch(shared, stream, settled, epoch, state, blocks, seen, present, owner)
+            stream[0].chained = 0
+            stream[0].last_count = heap_count - 1
             slot = other
+    unsettled = epoch > settled[0]
+    follows = unsettled or follows_count(stream[0].last_count, stream[0].step, heap_count)
     while slot < 0:
         reference = newest[epoch % EPOCHS]
         back = ticks < reference
         known = in_model(model_time, tolerance, ticks)
         belief = np.int64(_BELIEVED)
+        most = np.int64(MAX_TENTATIVE)
         if shared[0].reject_unknown and not known:
-            counters[group, _BAD_TIME] += 1
+            add(refused, group * _REASONS + _BAD_TIME, 1)
             return
-        if reference == 0:
-            if not known and not has_witness(
+        if unsettled:
+            belief = np.int64(_PROBATION)
+            most = max(most, pool // 2)
+        elif reference == 0:
+            if not has_witness(
                 state, time, epochs, beliefs, tail, shared[0].head, ticks, epoch, shared
             ):
                 belief = np.int64(_PROBATION)
         elif apart(ticks, reference) > span:
-            if back or not known:
-                belief = np.int64(_TENTATIVE)
+            far_follows = follows or follows_count(stream[0].far_count, stream[0].step, heap_count)
+            belief = np.int64(_TENTATIVE)
+            if far_follows:
+                stream[0].far_count = heap_count
+                belief = np.int64(_JUMPED)
+                most = max(most, pool // 2)
         elif ticks <= horizon[epoch % EPOCHS]:
-            counters[group, _LATE] += 1
+            add(refused, group * _REASONS + _LATE, 1)
             return
         if belief != _BELIEVED:
-            if shared[0].tentative >= MAX_TENTATIVE:
-                counters[group, _LATE if back else _BAD_TIME] += 1
+            if shared[0].doubted - shared[0].judged >= most:
+                add(refused, group * _REASONS + (_LATE if back else _BAD_TIME), 1)
                 return
-        elif reference > 0 and ticks <= shared[0].dropped_until:
-            counters[group, _NO_BUFFER] += 1
+        elif reference > 0 and ticks <= dropped_until[epoch % EPOCHS]:
+            add(refused, group * _REASONS + _NO_BUFFER, 1)
             return
         slot = find_or_claim(
             shared, state, blocks, time, epochs, beliefs, head, ticks, epoch, belief
         )
         if slot >= 0:
-            if belief == _BELIEVED and ticks > newest[epoch % EPOCHS]:
-                newest[epoch % EPOCHS] = ticks
+            if belief == _BELIEVED:
+                raise_to(newest, epoch % EPOCHS, ticks)
         elif shared[0].backpressure and not shared[0].stopping:
             _usleep(_WAIT_US)
             head = shared[0].tail
         else:
-            if belief == _BELIEVED and ticks > shared[0].dropped_until:
-                shared[0].dropped_until = ticks
-            counters[group, _NO_BUFFER] += 1
+            if belief == _BELIEVED:
+                raise_to(dropped_until, epoch % EPOCHS, ticks)
+            add(refused, group * _REASONS + _NO_BUFFER, 1)
             return
+    # A stream that goes back brings times that follow each other.
+    doubtful = beliefs[slot] == _TENTATIVE or beliefs[slot] == _JUMPED
+    if doubtful and ticks < stream[0].newest_ticks:
+        last = stream[0].back_ticks
+        next_one = ticks > last and apart(ticks - last, interval) <= interval // np.uint64(4)
+        stream[0].back_run = stream[0].back_run + 1 if next_one else 1
+        stream[0].back_ticks = ticks
 
     # 4. Its place in the dump.
-    if seen[slot, group]:
-        counters[group, _DUPLICATE] += 1
+    places = numba.carray(intp_to_voidptr(shared[0].seen), ENTRIES * groups, dtype=np.uint8)
+    if not compare_and_swap(places, slot * groups + group, np.uint8(0), np.uint8(1)):
+        add(refused, group * _REASONS + _DUPLICATE, 1)
         return
-    seen[slot, group] = 1
     # Either the collector, closing the entry, sees that a heap is on its way, or this thread sees
     # that it was closed.
     fence()
     if state[slot] != _LIVE or time[slot] != ticks or epochs[slot] != epoch:
         seen[slot, group] = 0
-        counters[group, _LATE] += 1
+        add(refused, group * _REASONS + _LATE, 1)
         return
     block = blocks[slot]
     base = block * shared[0].dump_bytes + group * shared[0].slot_bytes
@@ -360,11 +360,31 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
         slot
     ]
     latest = numba.carray(intp_to_voidptr(shared[0].group_latest), groups, dtype=np.int64)
-    latest[group] = max(latest[group], sequence)
+    raise_to(latest, group, sequence)
     if stream[0].data_in_epoch == 0 and stream[0].starts == 0:
         stream[0].epoch_begun_ms = shared[0].now_ms
-        stream[0].first_count = items[HEAP_COUNT]
+        stream[0].first_count = heap_count
     stream[0].data_in_epoch += 1
+    if beliefs[slot] == _BELIEVED or reference == 0 or unsettled:
+        # What goes on regularly says what may follow.
+        step = heap_count - stream[0].last_count
+        follows = follows_count(stream[0].last_count, stream[0].step, heap_count)
+        stream[0].regular = min(stream[0].regular + 1, 3) if follows else 0
+        stream[0].step = step if follows else 1
+        stream[0].last_count = heap_count
+        stream[0].last_ms = stream[0].last_ms if unsettled else shared[0].now_ms
+        stream[0].newest_ticks = max(stream[0].newest_ticks, ticks)
+        if stream[0].ended and (not stream[0].stop_follows or heap_count > stream[0].stop_count):
+            # An end that is followed by more was none.
+            stream[0].ended = 0
+            stream[0].stops_undone += 1
+        keep_items(
+            stream,
+            swap32(items[HARDWARE]) if items[HARDWARE] >= 0 else np.int64(-1),
+            swap32(items[POLARISATION]) if items[POLARISATION] >= 0 else np.int64(-1),
+            swap16(items[PHASE_BIN]) if items[PHASE_BIN] >= 0 else np.int64(-1),
+            swap16(items[PHASE_BINS]) if items[PHASE_BINS] >= 0 else np.int64(-1),
+        )
     data[0].chunk_id = 0
     data[0].heap_index = block * groups + group
     data[0].heap_offset = base

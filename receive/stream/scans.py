@@ -14,7 +14,7 @@ from receive.icd.records import RECORD_DTYPE, Telescope
 from receive.icd.times import mjd_s_from_ticks, split_ticks, ticks_from_mjd_s
 from receive.stream.kernel_drops import KernelDrops
 from receive.stream.ledger import ScanLedger
-from receive.stream.state import REASON_TEXT, Reason
+from receive.stream.state import EPOCHS, REASON_TEXT, Reason
 from receive.stream.survey import largest
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Scans:
         """Bring the counts of the current scan up to date."""
         dropped = self.kernel_drops.read()
         if self.current is not None:
-            self.current.update_refused(self._state.counters.copy())
+            self.current.update_refused(self._state.counters)
             self.current.update_kernel_dropped(dropped)
 
     def so_far(self) -> list[ScanLedger]:
@@ -171,7 +171,7 @@ class Scans:
             dumps=self._ended_dumps + (current.dumps if current else 0),
             empty_dumps=self._ended_empty_dumps + (current.empty_dumps if current else 0),
             received=self._ended_received + (current.received if current else 0),
-            refused=self._state.counters.copy(),
+            refused=self._state.counters,
             payload_bytes=self.payload_bytes,
         )
 
@@ -219,9 +219,9 @@ class Scans:
 
         All that is known of them is that they came and found no buffer.
         """
-        ticks = self._state.get("dropped_until")
-        if self.current is None or self._epoch != self._state.get("epoch"):
+        if self.current is None:
             return
+        ticks = int(self._state.dropped_until[self._epoch % EPOCHS])
         if ticks <= self._last_ticks:
             return
         index = self._model.match(mjd_s_from_ticks(ticks))

@@ -28,10 +28,16 @@ if TYPE_CHECKING:
 
 ENTRIES = 8192
 """Slots of the table: twice the largest pool, so that heaps of closed dumps are still known."""
-EPOCHS = 8
+EPOCHS = 16
 """Starts of the sender that are told apart at one time."""
+MAX_UNSETTLED = 6
+"""Starts that may be open before the first of them is believed.
+
+Well below half of `EPOCHS`: whoever opens one clears what is half a round away."""
 MAX_TENTATIVE = 4
 """Buffers that heaps of unbelieved timestamps may take."""
+NEAR_HEAPS = 16
+"""So many heaps may be lost of a stream, and the count of the next still follows the last one's."""
 LIVE_HEAPS = 16
 """Heaps that a stream may have in the air; spead2 gives up the oldest for a new one.
 
@@ -56,8 +62,11 @@ class Belief(IntEnum):
     TENTATIVE = 1
     """Far from the newest: discarded unless others agree."""
     PROBATION = 2
-    """Unknown to the model before anything in its epoch is believed: held back until another
-    one agrees, or the end shows that there is no other."""
+    """Before anything in its epoch is believed, or in an epoch that is not believed itself: held
+    back until another one agrees, or the end shows that there is no other."""
+    JUMPED = 3
+    """Far from the newest, with a heap count that follows the last one of its stream: discarded
+    unless others agree, of which there may be many."""
 
 
 class Reason(IntEnum):
@@ -96,6 +105,10 @@ MALFORMED = (
 )
 
 
+PENDING_ROWS = 8
+"""Pending starts of a stream of which the collector may not have read the scan id yet."""
+CONTROL_ROWS = EPOCHS + PENDING_ROWS
+"""Rows for the payloads of start heaps: the first of an epoch, and those that were pending."""
 REPEATED_START_MS = 500
 """A start heap that the network repeats or delays comes so soon after the first heap.
 
@@ -110,6 +123,8 @@ _POINTERS = (
     "entry_block",
     "entry_sequence",
     "entry_belief",
+    "opened",
+    "settled",
     "free_top",
     "free_below",
     "seen",
@@ -121,9 +136,11 @@ _POINTERS = (
     "group_data_bytes",
     "newest",
     "horizon",
+    "dropped_until",
+    "start_epoch",
     "model_time",
     "model_tolerance",
-    "counters",
+    "refused",
     "streams",
 )
 
@@ -133,8 +150,9 @@ SHARED_DTYPE = np.dtype(
         ("taken", np.int64),
         ("head", np.int64),
         ("tail", np.int64),
-        ("epoch", np.int64),
-        ("tentative", np.int64),
+        # Entries whose time was doubtful when they were claimed, and how many of them were judged.
+        ("doubted", np.int64),
+        ("judged", np.int64),
         ("model_count", np.int64),
         ("pool", np.int64),
         ("groups", np.int64),
@@ -145,8 +163,11 @@ SHARED_DTYPE = np.dtype(
         ("dump_bytes", np.int64),
         ("interval_ticks", np.int64),
         ("span_ticks", np.int64),
-        ("dropped_until", np.uint64),
         ("now_ms", np.int64),
+        # How long nothing of an old scan comes when it is taken to be over.
+        ("quiet_ms", np.int64),
+        # Starts and ends come from whoever sends the data: over a connection.
+        ("trusted", np.int64),
         ("reject_unknown", np.int64),
         ("backpressure", np.int64),
         ("stopping", np.int64),
@@ -155,7 +176,7 @@ SHARED_DTYPE = np.dtype(
 )
 
 
-_INLINED = ("atomics.py", "epochs.py", "free_buffers.py", "items.py")
+_INLINED = ("atomics.py", "entries.py", "epochs.py", "free_buffers.py", "items.py", "starts.py")
 
 
 def compiled_for() -> str:
@@ -165,7 +186,8 @@ def compiled_for() -> str:
     """
     constants = (
         [(name, str(dtype), offset) for name, (dtype, offset) in _fields(SHARED_DTYPE)],
-        (ENTRIES, EPOCHS, MAX_TENTATIVE, REPEATED_START_MS, ABANDONED),
+        (ENTRIES, EPOCHS, MAX_UNSETTLED, MAX_TENTATIVE, NEAR_HEAPS),
+        (PENDING_ROWS, REPEATED_START_MS, ABANDONED),
         [[(member.name, member.value) for member in kind] for kind in (EntryState, Belief, Reason)],
         (CONTROL_BYTES, HEAD_ROOM_BYTES),
         [Path(__file__).with_name(name).read_bytes() for name in _INLINED],
@@ -183,20 +205,61 @@ STREAM_DTYPE = np.dtype(
         (f"for_{compiled_for()}", np.int8),
         ("shared", np.intp),
         ("index", np.int64),
-        ("epoch", np.int64),
         ("begun", np.int64),
+        # Where the stream is: the start of the sender, and what it has brought of it.
+        ("epoch", np.int64),
         ("data_in_epoch", np.int64),
         ("starts", np.int64),
         ("start_count", np.int64),
         # Of the first data heap, where no start heap came before it.
         ("first_count", np.int64),
         ("epoch_begun_ms", np.int64),
-        # The latest time that it brought in this epoch, placed or not.
+        # Of the last heap that was placed regularly: its count, and by how much that had grown.
+        ("last_count", np.int64),
+        ("step", np.int64),
+        # How many counts in turn have followed the last one.
+        ("regular", np.int64),
+        # When that was, and the latest time that such a heap brought in this epoch.
+        ("last_ms", np.int64),
         ("newest_ticks", np.uint64),
-        # 1 once it has brought a time that is far before that.
-        ("went_back", np.int64),
+        # Of heaps far from the newest time: the last one that followed the stream's counts, the
+        # last one before it, and how many have followed that by an interval.
+        ("far_count", np.int64),
+        ("back_ticks", np.uint64),
+        ("back_run", np.int64),
+        # The end of the stream; how many ends and starts were none, since data followed.
         ("ended", np.int64),
+        ("stop_count", np.int64),
+        ("stop_follows", np.int64),
+        ("stops_undone", np.int64),
+        ("starts_undone", np.int64),
         ("reconnected", np.int64),
+        # A start that came after data: it begins nothing before data of its own come.
+        ("pending", np.int64),
+        ("pending_count", np.int64),
+        ("pending_follows", np.int64),
+        ("pending_ms", np.int64),
+        ("pending_channel_id", np.int64),
+        ("pending_baselines", np.int64),
+        ("pending_hardware_id", np.int64),
+        ("pending_polarisation_id", np.int64),
+        ("pending_phase_bin_id", np.int64),
+        ("pending_phase_bin_count", np.int64),
+        # Whether counts say that the sender itself has begun this epoch; how many pending starts
+        # have begun one.
+        ("chained", np.int64),
+        ("adoptions", np.int64),
+        # Where the stream was in the last epoch that is believed, to which it may have to return.
+        ("back_epoch", np.int64),
+        ("back_data", np.int64),
+        ("back_starts", np.int64),
+        ("back_start_count", np.int64),
+        ("back_count", np.int64),
+        ("back_step", np.int64),
+        ("back_regular", np.int64),
+        ("back_newest_ticks", np.uint64),
+        ("back_channel_id", np.int64),
+        ("back_baselines", np.int64),
         # Small items that go into the payload; -1 until one came.
         ("hardware_id", np.int64),
         ("polarisation_id", np.int64),
@@ -236,6 +299,8 @@ class SharedState:
         Refuse timestamps that the model does not hold.
     backpressure
         Make the network threads wait for a buffer instead of dropping the heap.
+    trusted
+        Whatever comes on a stream is of one sender: the stream is a connection.
     """
 
     def __init__(
@@ -250,6 +315,7 @@ class SharedState:
         first_channel_id: int,
         reject_unknown: bool,
         backpressure: bool,
+        trusted: bool = False,
     ) -> None:
         groups, pool = layout.group_count, pool_size.dumps
         self.layout = layout
@@ -260,24 +326,34 @@ class SharedState:
         self.entry_block = np.full(ENTRIES, -1, np.int64)
         self.entry_sequence = np.zeros(ENTRIES, np.int64)
         self.entry_belief = np.zeros(ENTRIES, np.int64)
+        self.opened = np.zeros(1, np.int64)
+        """The newest start of the sender that a stream has brought data of."""
+        self.settled = np.zeros(1, np.int64)
+        """The newest one that is believed: what came before it is over."""
         self.free_top = np.full(1, NONE)
         self.free_below = np.full(pool, NONE)
         self.seen = np.zeros((ENTRIES, groups), np.uint8)
         # Usually a group comes on its own stream: what is read too early is right nevertheless.
         self.owner = np.tile(np.arange(groups), (pool, 1))
         self.begun_at = np.zeros((pool, groups), np.int64)
-        self.scan_offset = np.full((pool + EPOCHS, groups), -1, np.int64)
+        self.scan_offset = np.full((pool + CONTROL_ROWS, groups), -1, np.int64)
         self.group_latest = np.full(groups, -1, np.int64)
         self.group_data_bytes = np.array([layout.data_bytes(g) for g in range(groups)], np.int64)
         self.newest = np.zeros(EPOCHS, np.uint64)
         self.horizon = np.zeros(EPOCHS, np.uint64)
+        self.dropped_until = np.zeros(EPOCHS, np.uint64)
+        self.start_epoch = np.full((PENDING_ROWS, groups), -1, np.int64)
+        """The epoch that a pending start began; -1 until it has begun one."""
         self.model_time = np.ascontiguousarray(model_time, np.uint64)
         self.model_tolerance = np.ascontiguousarray(model_tolerance, np.int64)
-        self.counters = np.zeros((groups, len(Reason)), np.int64)
-        self.present = np.zeros((pool + EPOCHS, groups), np.uint8)
-        """Set by spead2 when a heap is complete; last come rows for the start heaps of epochs."""
+        self.refused = np.zeros((groups, len(Reason)), np.int64)
+        """Counted by the network threads."""
+        self.discarded = np.zeros((groups, len(Reason)), np.int64)
+        """Counted by the collector."""
+        self.present = np.zeros((pool + CONTROL_ROWS, groups), np.uint8)
+        """Set by spead2 when a heap is complete; last come rows for start heaps."""
         # np.empty of this size is fresh memory from the system: pages are taken when touched.
-        control_bytes = EPOCHS * groups * CONTROL_BYTES
+        control_bytes = CONTROL_ROWS * groups * CONTROL_BYTES
         self.memory = np.empty(pool * layout.dump_bytes + control_bytes, np.uint8)
         self.streams = np.zeros(groups, STREAM_DTYPE)
         self._shared = np.zeros(1, SHARED_DTYPE)
@@ -296,6 +372,7 @@ class SharedState:
             "span_ticks": span_ticks,
             "reject_unknown": reject_unknown,
             "backpressure": backpressure,
+            "trusted": trusted,
         }.items():
             self._shared[name] = value
         self.streams["shared"] = self._shared.ctypes.data
@@ -303,6 +380,21 @@ class SharedState:
         for name in ("hardware_id", "polarisation_id", "phase_bin_id", "phase_bin_count"):
             self.streams[name] = -1
         self.streams["channel_id"] = self.streams["baseline_count"] = -1
+
+    @property
+    def counters(self) -> NDArray[np.int64]:
+        """Refused heaps so far, int64 (groups, reasons): a copy."""
+        return np.asarray(self.refused + self.discarded, np.int64)
+
+    @property
+    def epoch(self) -> int:
+        """The newest start of the sender that a stream has brought data of."""
+        return int(self.opened[0])
+
+    @property
+    def settled_epoch(self) -> int:
+        """The newest start of the sender that is believed."""
+        return int(self.settled[0])
 
     def get(self, name: str) -> int:
         """Return a scalar of the shared record."""

@@ -129,6 +129,7 @@ def close_complete(
     seen,
     present,
     horizon,
+    settled,
     model_time,
     interval,
     begin,
@@ -142,7 +143,9 @@ def close_complete(
     """
     for count in range(limit):
         slot = _oldest_live(state, time, epoch, belief, begin, end)
-        if slot < 0 or not _is_complete(present[block[slot]], seen[slot]):
+        if slot < 0 or epoch[slot] > settled:
+            return count
+        if not _is_complete(present[block[slot]], seen[slot]):
             return count
         row = epoch[slot] % len(horizon)
         if not follows(horizon[row], time[slot], model_time, interval):

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from receive.stream.atomics import full_fence
+from receive.stream.beliefs import Beliefs
 from receive.stream.dump import BufferPool, Dump
-from receive.stream.state import ENTRIES, EPOCHS, Belief, EntryState, Reason, SharedState
+from receive.stream.pace import Pace
+from receive.stream.state import ENTRIES, EPOCHS, Belief, EntryState, SharedState
 from receive.stream.survey import (
     close_complete,
     complete_mark,
@@ -38,6 +40,8 @@ REORDER_GRACE_S = 0.1
 or one after a gap, could have overtaken others on its way."""
 LOOK_EVERY_S = 0.05
 """How often the window is looked at when nothing comes: the grain of everything that waits."""
+LOOK_UNSETTLED_S = 0.01
+"""The same while buffers fill that a start of the sender, not believed yet, holds."""
 HISTORY = 256
 """Closed entries that are kept to tell duplicates from late heaps."""
 
@@ -81,7 +85,8 @@ class Window:
         self._first_s = np.zeros(ENTRIES)
         self._progress_s = np.zeros(ENTRIES)
         self._heaps = np.full(ENTRIES, -1, np.int64)
-        self._regular_progress_s = 0.0
+        self.pace = Pace(state.get("interval_ticks") / 2**32)
+        self._beliefs = Beliefs(state, self.pace, dump_timeout_s, self._first_s, self.is_over)
         self._scan_of_epoch: dict[int, int] = {}
         self._start_present = state.present[state.pool_size.dumps :]
         self._ended, self._epochs = state.streams["ended"], state.streams["epoch"]
@@ -137,29 +142,39 @@ class Window:
         list of Dump
             Dumps handed on, in the order of their times.
         """
-        self._state.set("now_ms", int(now_s * 1000))
+        state = self._state
+        state.set("now_ms", int(now_s * 1000))
         self.pool.recycle()
         handed = self._hand_on_next(limit) if now_s < self._due_s else []
         if handed:
-            self._regular_progress_s = now_s
+            self.pace.moved(now_s)
+            state.set("quiet_ms", int(self.pace.quiet_s * 1000))
             self._open()
             return handed
         self._mark = self._marked()
         live = self._look(now_s)
-        if self._judge_unbelieved(live, now_s):
+        state.set("quiet_ms", int(self.pace.quiet_s * 1000))
+        unsettled = state.epoch > state.settled_epoch
+        if unsettled:
+            self._settle(live, now_s)
+        discarded = self._beliefs.judge(live.slots, live.seen, now_s)
+        if discarded is not None:
+            for slot in discarded:
+                self._discard(slot)
             live = self._look(now_s)
         # After the look: a stream's start heap is whole before its first heap of data is.
         self._read_start_heaps()
         handed = self._hand_on(live, now_s, limit) if limit > 0 else []
         self._open()
         # What was held back for want of room is looked at again at once.
-        self._due_s = now_s if len(handed) >= limit else now_s + LOOK_EVERY_S
+        wait_s = LOOK_UNSETTLED_S if unsettled else LOOK_EVERY_S
+        self._due_s = now_s if len(handed) >= limit else now_s + wait_s
         return handed
 
     @property
     def progress_s(self) -> float:
         """When a heap was last begun or completed, monotonic."""
-        return self._regular_progress_s
+        return self.pace.moved_s
 
     def is_empty(self) -> bool:
         """Whether no dump is in the window."""
@@ -169,8 +184,20 @@ class Window:
     def is_over(self, epoch: int) -> bool:
         """Whether every stream has ended this start of the sender, or has begun a newer one."""
         streams = self._state.streams
-        newer, same = streams["epoch"] > epoch, streams["epoch"] == epoch
-        return bool((newer | (same & (streams["ended"] != 0))).all())
+        epochs = streams["epoch"]
+        newer = (epochs > epoch) & (epochs <= self._state.settled_epoch)
+        return bool((newer | ((epochs == epoch) & (streams["ended"] != 0))).all())
+
+    def ended_s(self) -> float:
+        """Return how long nothing may come before streams that have ended are taken at their word.
+
+        Over a connection, and after the model's last integration, an end is what it seems to be.
+        A datagram may be anybody's: what goes on all the same comes within this time.
+        """
+        state = self._state
+        horizon = state.horizon[state.settled_epoch % EPOCHS]
+        last = len(state.model_time) and horizon >= state.model_time[-1] - state.model_tolerance[-1]
+        return ENDED_GRACE_S if state.get("trusted") or last else self.pace.quiet_s
 
     def some_end_was_lost(self, *, tcp: bool) -> bool:
         """Whether, once nothing comes any more, the streams that have not ended will not do so.
@@ -187,12 +214,40 @@ class Window:
         """Hand on everything that is in the window, complete or not, but what is not believed."""
         live = self._look(now_s)
         self._read_start_heaps()
-        for slot in map(int, live.slots):
-            if self._is_first(slot):
-                self._believe(slot)
-            elif self._state.entry_belief[slot] != Belief.BELIEVED:
-                self._discard(slot)
+        state = self._state
+        if state.epoch > state.settled_epoch:
+            self._settle(live, now_s, ending=True)
+        for slot in self._beliefs.unbelieved_at_the_end(live.slots):
+            self._discard(slot)
         return self._hand_on(live, float("inf"), len(live.slots))
+
+    def _settle(self, live: _Live, now_s: float, *, ending: bool = False) -> None:
+        """Believe starts of the sender since which nothing came of the scan before, or forget them.
+
+        A start that was expected is believed sooner, and as it is when receiving ends.
+        """
+        state = self._state
+        streams = state.streams
+        while state.epoch > state.settled_epoch:
+            epoch = state.settled_epoch + 1
+            there = streams["epoch"] >= epoch
+            if not there.any():
+                unsettled = state.entry_epoch[live.slots] >= epoch
+                for slot in live.slots[unsettled].tolist():
+                    if state.entry_state[slot] == EntryState.LIVE:
+                        self._discard(slot)
+                for forgotten in range(epoch, state.epoch + 1):
+                    row = forgotten % EPOCHS
+                    state.newest[row] = state.horizon[row] = state.dropped_until[row] = 0
+                    self._scan_of_epoch.pop(forgotten, None)
+                return
+            expected = bool(streams["chained"][there].any())
+            wait_s = self.pace.brief_s if expected else self.pace.quiet_s
+            short = expected and 2 * len(self.pool) < self._state.pool_size.dumps
+            if not (short or now_s - self.pace.moved_s > wait_s or (ending and expected)):
+                return
+            state.settled[0] = max(epoch, state.settled_epoch)
+            self.pace.moved_s = now_s
 
     def _look(self, now_s: float) -> _Live:
         state = self._state
@@ -213,8 +268,9 @@ class Window:
         moved = self._heaps[live.slots] != heaps
         self._progress_s[live.slots[moved]] = now_s
         self._heaps[live.slots] = heaps
-        if np.any(moved & (state.entry_belief[live.slots] == Belief.BELIEVED)):
-            self._regular_progress_s = now_s
+        believed = state.entry_belief[live.slots] == Belief.BELIEVED
+        if np.any(moved & believed & (state.entry_epoch[live.slots] <= state.settled_epoch)):
+            self.pace.moved(now_s)
         return live
 
     def _read_start_heaps(self) -> None:
@@ -224,11 +280,22 @@ class Window:
         for row, group in np.argwhere(state.present[pool:].copy()):
             newest = int(state.streams["epoch"][group])
             epoch = newest - (newest - int(row)) % EPOCHS
+            if row >= EPOCHS:
+                epoch = int(state.start_epoch[row - EPOCHS, group])
+                if epoch < 0:
+                    continue
             state.present[pool + row, group] = 0
             scan_id = state.scan_id(pool + int(row), int(group))
             if scan_id is not None:
                 self._scan_of_epoch[epoch] = scan_id
                 self._scan_of_epoch.pop(epoch - EPOCHS, None)
+
+    def _discard(self, slot: int) -> None:
+        """Count the heaps of an entry that was not believed as refused."""
+        state = self._state
+        state.discarded[:, self._beliefs.reason(slot)] += state.seen[slot] != 0
+        self._beliefs.judged(slot)
+        self.pool.lend(self._close(slot), users=0)
 
     def _open(self) -> None:
         state = self._state
@@ -243,103 +310,6 @@ class Window:
             open_entries(*opened, self._opened, until)
             self._opened = until
 
-    def _judge_unbelieved(self, live: _Live, now_s: float) -> bool:
-        """Believe or discard entries of doubtful time; return whether any entry changed."""
-        state = self._state
-        belief = state.entry_belief[live.slots]
-        state.set("tentative", int(np.count_nonzero(belief != Belief.BELIEVED)))
-        changed = False
-        for i in np.flatnonzero(belief != Belief.BELIEVED):
-            slot = int(live.slots[i])
-            heard = self._agreed(live, int(i)) or self._alone_at_the_end(slot)
-            if heard and self._believe(slot):
-                changed = True
-            elif self._expired(slot, now_s):
-                self._discard(slot)
-                changed = True
-        return changed
-
-    def _discard(self, slot: int) -> None:
-        """Count the heaps of an entry whose time was not believed as refused."""
-        state = self._state
-        back = state.entry_time[slot] < state.newest[state.entry_epoch[slot] % EPOCHS]
-        tentative = state.entry_belief[slot] == Belief.TENTATIVE
-        reason = Reason.LATE if tentative and back else Reason.BAD_TIME
-        state.counters[:, reason] += state.seen[slot] != 0
-        self.pool.lend(self._close(slot), users=0)
-
-    def _agreed(self, live: _Live, index: int) -> bool:
-        state = self._state
-        slot = int(live.slots[index])
-        if self._groups > 1 and live.seen[index] > 1:
-            return True
-        span = np.uint64(state.get("span_ticks"))
-        ticks = state.entry_time[slot]
-        for other in live.slots:
-            if other == slot or state.entry_epoch[other] != state.entry_epoch[slot]:
-                continue
-            apart = max(state.entry_time[other], ticks) - min(state.entry_time[other], ticks)
-            if apart <= span:
-                return True
-        return False
-
-    def _alone_at_the_end(self, slot: int) -> bool:
-        """Whether this was the only integration that a sender sent."""
-        return self._is_first(slot) and self.is_over(int(self._state.entry_epoch[slot]))
-
-    def _is_first(self, slot: int) -> bool:
-        """Whether an entry is on probation, and nothing in its epoch is believed."""
-        state = self._state
-        probation = state.entry_belief[slot] == Belief.PROBATION
-        return bool(probation and not state.newest[state.entry_epoch[slot] % EPOCHS])
-
-    def _believe(self, slot: int) -> bool:
-        state = self._state
-        epoch = int(state.entry_epoch[slot])
-        ticks = state.entry_time[slot]
-        if state.entry_belief[slot] == Belief.TENTATIVE and ticks < state.newest[epoch % EPOCHS]:
-            if self._regular_progress_s > self._first_s[slot]:
-                return False
-            if not self._went_back(slot):
-                # Streams that are far behind the others; what was handed on is too late for them.
-                if ticks <= state.horizon[epoch % EPOCHS]:
-                    return False
-                state.entry_belief[slot] = Belief.BELIEVED
-                return True
-            # Nothing but older times comes in: the sender has gone back.
-            if epoch == state.get("epoch"):
-                self._begin_epoch(epoch + 1)
-            epoch = state.get("epoch")
-            state.entry_epoch[slot] = epoch
-        state.newest[epoch % EPOCHS] = max(state.newest[epoch % EPOCHS], ticks)
-        state.entry_belief[slot] = Belief.BELIEVED
-        return True
-
-    def _went_back(self, slot: int) -> bool:
-        """Whether a stream that brought a heap of this entry has gone back in time itself."""
-        state = self._state
-        groups = np.flatnonzero(state.seen[slot])
-        brought_by = state.owner[state.entry_block[slot], groups]
-        return bool(state.streams["went_back"][brought_by].any())
-
-    def _begin_epoch(self, epoch: int) -> None:
-        state = self._state
-        state.newest[epoch % EPOCHS] = 0
-        state.horizon[epoch % EPOCHS] = 0
-        state.set("dropped_until", 0)
-        full_fence()
-        state.set("epoch", epoch)
-        state.streams["epoch"] = epoch
-        state.streams["newest_ticks"] = 0
-        state.streams["went_back"] = 0
-        state.streams["ended"] = 0
-
-    def _expired(self, slot: int, now_s: float) -> bool:
-        """Return whether an unbelieved entry has waited long enough for others to agree."""
-        if self._is_first(slot):
-            return False
-        return now_s - float(self._first_s[slot]) > self._dump_timeout_s
-
     def _hand_on_next(self, limit: int) -> list[Dump]:
         """Hand on what is complete and in order: the usual case, without a look at all the rest."""
         state = self._state
@@ -352,6 +322,7 @@ class Window:
             state.seen,
             state.present,
             state.horizon,
+            state.settled_epoch,
             state.model_time,
             self._interval_ticks,
             state.get("tail"),
@@ -363,7 +334,10 @@ class Window:
 
     def _hand_on(self, live: _Live, now_s: float, limit: int) -> list[Dump]:
         state = self._state
-        waiting = np.flatnonzero(state.entry_belief[live.slots] == Belief.BELIEVED)
+        believed = state.entry_belief[live.slots] == Belief.BELIEVED
+        settled = state.entry_epoch[live.slots] <= state.settled_epoch
+        open_still = state.entry_state[live.slots] == EntryState.LIVE
+        waiting = np.flatnonzero(believed & settled & open_still)
         slots = live.slots[waiting]
         order = waiting[np.lexsort((state.entry_time[slots], state.entry_epoch[slots]))]
         handed: list[Dump] = []
@@ -404,7 +378,8 @@ class Window:
         epoch = int(state.entry_epoch[slot])
         idle_s = now_s - self._progress_s[slot]
         if self.is_over(epoch):
-            return bool(idle_s > ENDED_GRACE_S)
+            ended = epoch < state.settled_epoch
+            return bool(idle_s > (ENDED_GRACE_S if ended else self.ended_s()))
         missing = ~self._whole(slot)
         sequence = int(state.entry_sequence[slot])
         if (state.group_latest[missing] >= sequence + self._window).all():

@@ -233,7 +233,7 @@ def test_streams_far_behind_another_begin_nothing_new(receive: Receive) -> None:
         outcome = running.finish()
     (ledger,) = outcome.scans
     assert int(ledger.received.sum()) == 6 + 2 * 2
-    assert running.receiver._state.get("epoch") == 0
+    assert running.receiver._state.epoch == 0
 
 
 @pytest.mark.parametrize("ended", [False, True])
@@ -347,7 +347,6 @@ def test_an_end_that_overtakes_the_last_heaps_cuts_nothing_off(
     receive: Receive, monkeypatch: pytest.MonkeyPatch, per_stream: int
 ) -> None:
     # A busy machine may take longer than the network for what follows.
-    monkeypatch.setattr(receiver_room, "ENDED_GRACE_S", 1.0)
     monkeypatch.setattr(window_room, "ENDED_GRACE_S", 1.0)
     observation = Observation(per_stream=per_stream, packet_payload=300)
     running = receive(observation)

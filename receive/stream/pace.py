@@ -1,0 +1,60 @@
+"""How fast integrations come, and how long nothing comes before something is over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MEMORY = 0.8
+"""What remains of the longest gap from one to the next, if that was shorter."""
+QUIET_GAPS = 3.0
+"""An observation that goes on brings something within so many gaps."""
+BRIEF_GAPS = 2.0
+"""The same where more speaks for its end than that nothing comes."""
+LEAST_QUIET_S = 0.5
+"""A sender on a busy machine may be held up so long."""
+LEAST_BRIEF_S = 0.02
+MOST_QUIET_S = 5.0
+"""Nothing waits longer for what is over, unless integrations themselves take so long."""
+
+
+@dataclass
+class Pace:
+    """Follows the gaps between moments at which heaps came.
+
+    Parameters
+    ----------
+    interval_s
+        What an integration takes, if the sender keeps to the times that it sends.
+
+    Attributes
+    ----------
+    moved_s
+        When something last came of what is believed, monotonic.
+    """
+
+    interval_s: float
+    moved_s: float = 0.0
+    _gap_s: float = 0.0
+
+    def moved(self, now_s: float) -> None:
+        """Note that something has come."""
+        if self.moved_s:
+            self._gap_s = max(now_s - self.moved_s, MEMORY * self._gap_s)
+        self.moved_s = now_s
+
+    @property
+    def quiet_s(self) -> float:
+        """How long nothing comes when it is taken to be over."""
+        gap_s = self._gap_s or self.interval_s
+        most_s = max(QUIET_GAPS * self.interval_s, MOST_QUIET_S)
+        return min(max(QUIET_GAPS * gap_s, LEAST_QUIET_S), most_s)
+
+    @property
+    def long_s(self) -> float:
+        """The same where less speaks for the end."""
+        return max(QUIET_GAPS * self.interval_s, MOST_QUIET_S)
+
+    @property
+    def brief_s(self) -> float:
+        """The same where more speaks for the end than that nothing comes."""
+        return min(max(BRIEF_GAPS * self._gap_s, LEAST_BRIEF_S), self.quiet_s)
