@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from receive.stream.epochs import begin_epoch, raise_from_python
-from receive.stream.state import EPOCHS, Belief, EntryState, Reason, SharedState
+from receive.stream.state import EPOCHS, MAX_TENTATIVE, Belief, EntryState, Reason, SharedState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +58,7 @@ class Beliefs:
 
     def judge(
         self, slots: NDArray[np.int64], seen: NDArray[np.int64], now_s: float
-    ) -> list[int] | None:
+    ) -> tuple[bool, list[int]]:
         """Believe entries of doubtful time, or tell which to discard.
 
         Parameters
@@ -70,22 +70,48 @@ class Beliefs:
 
         Returns
         -------
-        list of int, or None
-            Slots to discard; None if nothing has changed.
+        bool
+            Whether any entry is believed now that was not.
+        list of int
+            Slots of those to discard.
         """
         state = self._state
-        changed, discarded = False, []
+        open_still = state.entry_state[slots] == EntryState.LIVE
+        slots, seen = slots[open_still], seen[open_still]
+        changed, discarded = False, self._oldest_first(slots)
         for i in np.flatnonzero(state.entry_belief[slots] != Belief.BELIEVED):
             slot = int(slots[i])
+            if slot in discarded:
+                continue
             settled = state.entry_epoch[slot] <= state.settled_epoch
-            heard = settled and (
-                self._agreed(slot, slots, int(seen[i]), now_s) or self._alone_at_the_end(slot)
+            heard = (
+                settled
+                and not self._was_reached(slot)
+                and (
+                    self._agreed(slot, slots, int(seen[i]), now_s)
+                    or self._alone_at_the_end(slot, slots, now_s)
+                )
             )
-            if heard and self._believe(slot):
+            if state.entry_belief[slot] == Belief.BELIEVED:
+                continue  # with another one
+            if heard and self._believe(self._together(slot, slots)):
                 changed = True
-            elif self._expired(slot, now_s):
+                self._pace.resumed(now_s)
+            elif self._expired(slot, slots, now_s) or self._was_reached(slot):
                 discarded.append(slot)
-        return discarded if changed or discarded else None
+            elif settled and self._turned_out_far(slot):
+                state.entry_belief[slot] = Belief.TENTATIVE
+        return changed, discarded
+
+    def _oldest_first(self, slots: NDArray[np.int64]) -> list[int]:
+        """Return what is to give way of many first times of an epoch, so that others have room."""
+        state = self._state
+        first = [slot for slot in slots.tolist() if self._is_first(slot)]
+        most = max(MAX_TENTATIVE, state.pool_size.dumps // 4)
+        if len(first) <= most:
+            return []
+        first.sort(key=lambda slot: int(state.entry_sequence[slot]))
+        return first[: len(first) - most]
 
     def unbelieved_at_the_end(self, slots: NDArray[np.int64]) -> list[int]:
         """Believe what is the first of an epoch; return the slots of what is not believed."""
@@ -96,7 +122,7 @@ class Beliefs:
                 continue
             settled = state.entry_epoch[slot] <= state.settled_epoch
             if settled and self._is_first(slot):
-                self._believe(slot)
+                self._believe([slot])
             elif not settled or state.entry_belief[slot] != Belief.BELIEVED:
                 left.append(slot)
         return left
@@ -126,46 +152,94 @@ class Beliefs:
             & (state.entry_state[slots] == EntryState.LIVE)
         ]
         times = state.entry_time[others]
-        near = np.maximum(times, ticks) - np.minimum(times, ticks) <= span
-        believed = state.entry_belief[others] == Belief.BELIEVED
-        if state.entry_belief[slot] == Belief.PROBATION and bool(np.any(near & believed)):
-            return True
-        return bool(seen > 1 or near.any()) and self._is_free(slot, now_s)
+        apart = np.maximum(times, ticks) - np.minimum(times, ticks)
+        if state.entry_belief[slot] == Belief.PROBATION:
+            believed = state.entry_belief[others] == Belief.BELIEVED
+            if bool(np.any(believed & (apart <= span))):
+                return True
+            if not np.all(apart <= span):
+                # Some of them are somebody else's: those that follow each other, whole, are not.
+                next_one = apart <= np.uint64(state.get("interval_ticks") * 5 // 4)
+                whole = state.seen[others].all(axis=1)
+                return bool(state.seen[slot].all() and np.any(next_one & whole))
+        return bool(seen > 1 or np.any(apart <= span)) and self._is_free(slot, now_s)
 
     def _is_free(self, slot: int, now_s: float) -> bool:
         """Whether nothing comes any more where the streams of an entry's epoch were."""
         state = self._state
-        epoch, ticks = int(state.entry_epoch[slot]), state.entry_time[slot]
-        newest = state.newest[epoch % EPOCHS]
-        if not newest or max(newest, ticks) - min(newest, ticks) <= np.uint64(
-            state.get("span_ticks")
-        ):
+        epoch = int(state.entry_epoch[slot])
+        if self._is_near(slot) or not state.newest[epoch % EPOCHS]:
             return True
-        jumped = state.entry_belief[slot] == Belief.JUMPED
-        wait_s = self._pace.brief_s if jumped else self._pace.long_s
+        ticks = state.entry_time[slot]
+        if (
+            state.get("trusted")
+            and state.horizon[epoch % EPOCHS] < ticks < state.newest[epoch % EPOCHS]
+        ):
+            # Of a stream that is behind the others: it takes nobody's place.
+            return True
+        pace = self._pace
+        waits_s = {Belief.JUMPED: pace.brief_s, Belief.MOVED: pace.quiet_s}
+        wait_s = waits_s.get(Belief(int(state.entry_belief[slot])), pace.long_s)
         return now_s - self._pace.moved_s > wait_s
 
-    def _alone_at_the_end(self, slot: int) -> bool:
-        """Whether this was the only integration that a sender sent."""
-        return self._is_first(slot) and self._is_over(int(self._state.entry_epoch[slot]))
+    def _turned_out_far(self, slot: int) -> bool:
+        """Whether an entry came before anything was believed, and is far from what is now."""
+        probation = self._state.entry_belief[slot] == Belief.PROBATION
+        return bool(probation and not self._is_first(slot) and not self._is_near(slot))
 
-    def _is_first(self, slot: int) -> bool:
-        """Whether an entry is on probation, and nothing in its epoch is believed."""
+    def _is_near(self, slot: int) -> bool:
+        """Whether the time of an entry is near the newest of its epoch."""
         state = self._state
-        probation = state.entry_belief[slot] == Belief.PROBATION
-        return bool(probation and not state.newest[state.entry_epoch[slot] % EPOCHS])
+        newest, ticks = state.newest[state.entry_epoch[slot] % EPOCHS], state.entry_time[slot]
+        return bool(max(newest, ticks) - min(newest, ticks) <= np.uint64(state.get("span_ticks")))
 
-    def _believe(self, slot: int) -> bool:
+    def _alone_at_the_end(self, slot: int, slots: NDArray[np.int64], now_s: float) -> bool:
+        """Whether this was the only integration that a sender sent."""
         state = self._state
         epoch = int(state.entry_epoch[slot])
-        ticks = state.entry_time[slot]
-        far_back = (
-            state.entry_belief[slot] != Belief.PROBATION and ticks < state.newest[epoch % EPOCHS]
-        )
-        if far_back and not self._went_back(slot):
+        if not (self._is_first(slot) and self._is_over(epoch)):
+            return False
+        if np.count_nonzero(state.entry_epoch[slots] == epoch) > 1:
+            return False
+        if state.get("trusted") or state.is_final(state.entry_time[slot]):
+            return True
+        return now_s - float(self._first_s[slot]) > self._pace.quiet_s
+
+    def _is_first(self, slot: int) -> bool:
+        """Whether an entry is on probation, and nothing in its epoch, which is settled, is."""
+        state = self._state
+        epoch = int(state.entry_epoch[slot])
+        probation = state.entry_belief[slot] == Belief.PROBATION
+        return bool(probation and epoch <= state.settled_epoch and not state.newest[epoch % EPOCHS])
+
+    def _together(self, slot: int, slots: NDArray[np.int64]) -> list[int]:
+        """Return the entries of doubtful time that are believed with one, in order of time.
+
+        Those of which each is near the next: of a sender that has jumped they are what it has sent
+        since.
+        """
+        state = self._state
+        alike = slots[
+            (state.entry_epoch[slots] == state.entry_epoch[slot])
+            & (state.entry_belief[slots] != Belief.BELIEVED)
+            & (state.entry_state[slots] == EntryState.LIVE)
+        ]
+        alike = alike[np.argsort(state.entry_time[alike], kind="stable")]
+        steps = np.diff(state.entry_time[alike]) > np.uint64(state.get("span_ticks"))
+        part = np.concatenate(([0], np.cumsum(steps)))
+        own = part[np.flatnonzero(alike == slot)[0]]
+        return [int(one) for one in alike[part == own]]
+
+    def _believe(self, slots: list[int]) -> bool:
+        """Believe entries of times near each other; return whether that is possible."""
+        state = self._state
+        epoch = int(state.entry_epoch[slots[0]])
+        first = state.entry_time[slots[0]]
+        probation = all(state.entry_belief[slot] == Belief.PROBATION for slot in slots)
+        far_back = not probation and first < state.newest[epoch % EPOCHS]
+        if far_back and not any(self._went_back(slot) for slot in slots):
             # Streams that are far behind the others; what was handed on is too late for them.
-            if ticks <= state.horizon[epoch % EPOCHS]:
-                return False
+            slots = [s for s in slots if state.entry_time[s] > state.horizon[epoch % EPOCHS]]
         elif far_back:
             # Nothing but older times comes in: the sender has gone back.
             if epoch == state.epoch:
@@ -178,11 +252,12 @@ class Beliefs:
                     state.dropped_until,
                 )
             epoch = state.epoch
-            state.entry_epoch[slot] = epoch
-        raise_from_python(state.newest, epoch % EPOCHS, ticks)
-        self.judged(slot)
-        state.entry_belief[slot] = Belief.BELIEVED
-        return True
+            state.entry_epoch[slots] = epoch
+        for slot in slots:
+            raise_from_python(state.newest, epoch % EPOCHS, state.entry_time[slot])
+            self.judged(slot)
+            state.entry_belief[slot] = Belief.BELIEVED
+        return bool(slots)
 
     def _went_back(self, slot: int) -> bool:
         """Whether the streams of an entry have gone back in time, and not one heap alone."""
@@ -193,9 +268,24 @@ class Beliefs:
             return bool((state.streams["newest_ticks"][brought_by] > state.entry_time[slot]).any())
         return bool((state.streams["back_run"][brought_by] >= BACK_RUN).any())
 
-    def _expired(self, slot: int, now_s: float) -> bool:
-        """Return whether an unbelieved entry has waited long enough for others to agree."""
-        if self._is_first(slot):
+    def _was_reached(self, slot: int) -> bool:
+        """Whether the streams, on their way, have come near a time that was far when it came.
+
+        What came of it before is not theirs, and must not be in their way.
+        """
+        state = self._state
+        if state.entry_belief[slot] == Belief.PROBATION:
             return False
-        wait_s = max(self._dump_timeout_s, self._pace.quiet_s)
-        return now_s - float(self._first_s[slot]) > wait_s
+        newest = state.newest[state.entry_epoch[slot] % EPOCHS]
+        ticks = state.entry_time[slot]
+        return bool(newest < ticks <= newest + np.uint64(state.get("span_ticks")))
+
+    def _expired(self, slot: int, slots: NDArray[np.int64], now_s: float) -> bool:
+        """Return whether an unbelieved entry has waited long enough for others to agree."""
+        state = self._state
+        waited_s = now_s - float(self._first_s[slot])
+        if self._is_first(slot):
+            # Alone it may be the first of a sender that takes its time.
+            of_epoch = state.entry_epoch[slots] == state.entry_epoch[slot]
+            return np.count_nonzero(of_epoch) > 1 and waited_s > self._pace.long_s
+        return waited_s > max(self._dump_timeout_s, 2 * self._pace.quiet_s)

@@ -86,14 +86,16 @@ def find_or_claim(shared, state, block, time, epochs, beliefs, searched, ticks, 
 
 
 @njit(nogil=True)
-def has_witness(state, time, epochs, beliefs, begin, end, ticks, epoch, shared):
-    """Return whether another unbelieved timestamp of an epoch agrees with this one."""
+def has_witness(state, time, epochs, beliefs, begin, end, ticks, epoch, span):
+    """Return whether there are unbelieved times in an epoch, and all agree with this one."""
+    found = False
     for n in range(begin, end):
         slot = n % ENTRIES
-        waiting = state[slot] == _LIVE and beliefs[slot] == _PROBATION and epochs[slot] == epoch
-        if waiting and apart(ticks, time[slot]) <= np.uint64(shared[0].span_ticks):
-            return True
-    return False
+        if state[slot] == _LIVE and beliefs[slot] == _PROBATION and epochs[slot] == epoch:
+            if apart(ticks, time[slot]) > span:
+                return False
+            found = True
+    return found
 
 
 @njit(nogil=True)

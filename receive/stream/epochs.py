@@ -151,6 +151,7 @@ def enter_epoch(shared, stream, settled, epoch, state, block, seen, present, own
     stream[0].newest_ticks = 0
     stream[0].back_run = 0
     stream[0].far_count = 0
+    stream[0].far_follows = 0
     stream[0].regular = 0
     stream[0].channel_id = -1
     stream[0].baseline_count = -1

@@ -12,7 +12,7 @@ BRIEF_GAPS = 2.0
 """The same where more speaks for its end than that nothing comes."""
 LEAST_QUIET_S = 0.5
 """A sender on a busy machine may be held up so long."""
-LEAST_BRIEF_S = 0.02
+LEAST_BRIEF_S = 0.1
 MOST_QUIET_S = 5.0
 """Nothing waits longer for what is over, unless integrations themselves take so long."""
 
@@ -35,6 +35,14 @@ class Pace:
     interval_s: float
     moved_s: float = 0.0
     _gap_s: float = 0.0
+    _looked_s: float = 0.0
+
+    def looked(self, now_s: float) -> None:
+        """Note that it was looked at: what came while nobody could look says nothing of gaps."""
+        held_up_s = now_s - self._looked_s
+        if self.moved_s and held_up_s > LEAST_QUIET_S:
+            self.moved_s += held_up_s
+        self._looked_s = now_s
 
     def moved(self, now_s: float) -> None:
         """Note that something has come."""
@@ -42,12 +50,15 @@ class Pace:
             self._gap_s = max(now_s - self.moved_s, MEMORY * self._gap_s)
         self.moved_s = now_s
 
+    def resumed(self, now_s: float) -> None:
+        """Note that something goes on for which others had to agree: that took its time."""
+        self.moved_s = now_s
+
     @property
     def quiet_s(self) -> float:
         """How long nothing comes when it is taken to be over."""
-        gap_s = self._gap_s or self.interval_s
         most_s = max(QUIET_GAPS * self.interval_s, MOST_QUIET_S)
-        return min(max(QUIET_GAPS * gap_s, LEAST_QUIET_S), most_s)
+        return min(max(QUIET_GAPS * self._usual_gap_s, LEAST_QUIET_S), most_s)
 
     @property
     def long_s(self) -> float:
@@ -57,4 +68,8 @@ class Pace:
     @property
     def brief_s(self) -> float:
         """The same where more speaks for the end than that nothing comes."""
-        return min(max(BRIEF_GAPS * self._gap_s, LEAST_BRIEF_S), self.quiet_s)
+        return min(max(BRIEF_GAPS * self._usual_gap_s, LEAST_BRIEF_S), self.quiet_s)
+
+    @property
+    def _usual_gap_s(self) -> float:
+        return self._gap_s or self.interval_s

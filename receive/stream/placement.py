@@ -80,6 +80,7 @@ _CHANNEL, _BAD_TIME, _UNPLACEABLE = (
 _REASONS = len(Reason)
 _BELIEVED, _TENTATIVE = int(Belief.BELIEVED), int(Belief.TENTATIVE)
 _PROBATION, _JUMPED = int(Belief.PROBATION), int(Belief.JUMPED)
+_MOVED = int(Belief.MOVED)
 _WAIT_US = 200
 
 _shared_type = numba.from_dtype(SHARED_DTYPE)
@@ -140,6 +141,8 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
         row = note_start(
             shared,
             stream,
+            settled,
+            newest[stream[0].epoch % EPOCHS] == 0,
             heap_count,
             swap32(items[CHANNEL]) if items[CHANNEL] >= 0 else np.int64(-1),
             swap32(items[BASELINES]) if items[BASELINES] >= 0 else np.int64(-1),
@@ -218,23 +221,23 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
         if goes_back(stream, heap_count, ticks, interval, fits):
             return_to_settled(shared, stream, state, epochs, blocks, seen, present, owner)
             epoch = before
-    if stream[0].data_in_epoch == 0:
-        if epoch < opened[0]:
-            # Its start heap came before that of any other stream, which tells only now what it
-            # began.
-            epoch = past_missed(shared, opened, state, epochs, epoch)
-            stream[0].epoch = epoch
+    if stream[0].data_in_epoch == 0 and epoch < opened[0]:
+        # Its start heap came before that of any other stream, which tells only now what it began.
+        epoch = past_missed(shared, opened, state, epochs, epoch)
+        stream[0].epoch = epoch
+    slot = find(state, time, epochs, tail, head, ticks, epoch)
+    reference = max(newest[epoch % EPOCHS], dropped_until[epoch % EPOCHS])
+    fits = has_place(slot, state, seen, group, ticks, reference, horizon[epoch % EPOCHS], span)
+    alone = epoch <= settled[0] and newest[epoch % EPOCHS] == 0
+    if alone or (stream[0].data_in_epoch == 0 and fits):
+        # Nothing is there that a start could end.
         if stream[0].pending:
             # Of two starts that one is the sender's which its data follow.
-            if follows_count(stream[0].pending_count, 1, heap_count) and not follows_count(
-                stream[0].start_count, 1, heap_count
-            ):
+            ours = stream[0].starts > 0 and follows_count(stream[0].start_count, 1, heap_count)
+            if not ours:
                 begin_pending(shared, stream, epoch)
             stream[0].pending = 0
         stream[0].ended = 0
-    slot = find(state, time, epochs, tail, head, ticks, epoch)
-    reference = newest[epoch % EPOCHS]
-    fits = has_place(slot, state, seen, group, ticks, reference, horizon[epoch % EPOCHS], span)
     if stream[0].pending:
         final = bool(shared[0].trusted)
         if not final:
@@ -243,11 +246,17 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
             behind = follows_count(stream[0].pending_count, stream[0].step, heap_count)
             if own and stream[0].pending_follows and behind:
                 own = False
-            if own:
+            # Where others are already, behind starts that are believed.
+            ahead = epoch < settled[0] and (
+                find(state, time, epochs, tail, head, ticks, settled[0]) >= 0
+            )
+            if ahead:
+                own = False
+            elif own:
                 if not stream[0].pending_follows or heap_count >= stream[0].pending_count:
                     stream[0].pending = 0
                     stream[0].starts_undone += 1
-            elif is_quiet(shared):
+            elif opened[0] <= settled[0] and is_quiet(shared):
                 final = True
             elif fits and not tell:
                 own = True
@@ -264,6 +273,7 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
                     raise_to(settled, 0, following)
                 epoch = following
                 slot = find(state, time, epochs, tail, head, ticks, epoch)
+                fits = True
     if epoch < opened[0] and (slot < 0 or state[slot] != _LIVE or not fits):
         # The other streams are in a newer epoch; this one's start heap may have been lost.
         latest_epoch = opened[0]
@@ -282,7 +292,8 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
     unsettled = epoch > settled[0]
     follows = unsettled or follows_count(stream[0].last_count, stream[0].step, heap_count)
     while slot < 0:
-        reference = newest[epoch % EPOCHS]
+        # What found no buffer has moved the streams on, too.
+        reference = max(newest[epoch % EPOCHS], dropped_until[epoch % EPOCHS])
         back = ticks < reference
         known = in_model(model_time, tolerance, ticks)
         belief = np.int64(_BELIEVED)
@@ -294,16 +305,24 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
             belief = np.int64(_PROBATION)
             most = max(most, pool // 2)
         elif reference == 0:
-            if not has_witness(
-                state, time, epochs, beliefs, tail, shared[0].head, ticks, epoch, shared
+            if not (shared[0].trusted and known) and not has_witness(
+                state, time, epochs, beliefs, tail, shared[0].head, ticks, epoch, span
             ):
                 belief = np.int64(_PROBATION)
+                if known:
+                    most = max(most, pool // 2)
         elif apart(ticks, reference) > span:
-            far_follows = follows or follows_count(stream[0].far_count, stream[0].step, heap_count)
             belief = np.int64(_TENTATIVE)
-            if far_follows:
-                stream[0].far_count = heap_count
+            far = follows_count(stream[0].far_count, stream[0].step, heap_count)
+            last = stream[0].far_ticks
+            if follows or (far and stream[0].far_follows):
                 belief = np.int64(_JUMPED)
+            elif far and ticks > last and ticks - last <= interval + interval:
+                belief = np.int64(_MOVED)
+            stream[0].far_count = heap_count
+            stream[0].far_ticks = ticks
+            stream[0].far_follows = belief == _JUMPED
+            if belief != _TENTATIVE:
                 most = max(most, pool // 2)
         elif ticks <= horizon[epoch % EPOCHS]:
             add(refused, group * _REASONS + _LATE, 1)
@@ -330,7 +349,7 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
             add(refused, group * _REASONS + _NO_BUFFER, 1)
             return
     # A stream that goes back brings times that follow each other.
-    doubtful = beliefs[slot] == _TENTATIVE or beliefs[slot] == _JUMPED
+    doubtful = beliefs[slot] != _BELIEVED and beliefs[slot] != _PROBATION
     if doubtful and ticks < stream[0].newest_ticks:
         last = stream[0].back_ticks
         next_one = ticks > last and apart(ticks - last, interval) <= interval // np.uint64(4)

@@ -85,6 +85,8 @@ def take_pending(shared, stream, epoch):
 def note_start(
     shared,
     stream,
+    settled,
+    alone,
     count,
     channel_id,
     baselines,
@@ -95,10 +97,12 @@ def note_start(
 ):
     """Take over what a start heap says, or keep it until data show whether it begins anything.
 
-    Return the control row for its payload, -1 if that is of no use.
+    ``alone`` is whether nothing is believed of the epoch that the stream is in.  Return the control
+    row for its payload, -1 if that is of no use.
     """
     began = stream[0].data_in_epoch > 0
-    if is_repeated_start(shared, stream, count) if began else stream[0].starts == 0:
+    own = alone and stream[0].starts == 0
+    if is_repeated_start(shared, stream, count) if began else own:
         take_start(stream, count, channel_id, baselines)
         keep_items(stream, hardware_id, polarisation_id, phase_bin_id, phase_bin_count)
         if not began:
@@ -107,7 +111,9 @@ def note_start(
     last = stream[0].last_count
     if stream[0].ended and stream[0].stop_follows:
         last = max(last, stream[0].stop_count)
-    follows = began and follows_count(last, stream[0].step, count)
+    # In an epoch that may be somebody else's, counts that follow prove nothing.
+    known = stream[0].epoch <= settled[0] or stream[0].chained
+    follows = began and known and follows_count(last, stream[0].step, count)
     now_ms = shared[0].now_ms
     if (
         stream[0].pending

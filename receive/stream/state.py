@@ -67,6 +67,8 @@ class Belief(IntEnum):
     JUMPED = 3
     """Far from the newest, with a heap count that follows the last one of its stream: discarded
     unless others agree, of which there may be many."""
+    MOVED = 4
+    """The same, where count and time follow those of the last heap that came from so far."""
 
 
 class Reason(IntEnum):
@@ -222,9 +224,12 @@ STREAM_DTYPE = np.dtype(
         # When that was, and the latest time that such a heap brought in this epoch.
         ("last_ms", np.int64),
         ("newest_ticks", np.uint64),
-        # Of heaps far from the newest time: the last one that followed the stream's counts, the
-        # last one before it, and how many have followed that by an interval.
+        # Of heaps far from the newest time: the last one, and whether its count followed the
+        # stream's; the last one before what the stream had brought, and how many have followed
+        # that by an interval.
         ("far_count", np.int64),
+        ("far_ticks", np.uint64),
+        ("far_follows", np.int64),
         ("back_ticks", np.uint64),
         ("back_run", np.int64),
         # The end of the stream; how many ends and starts were none, since data followed.
@@ -395,6 +400,13 @@ class SharedState:
     def settled_epoch(self) -> int:
         """The newest start of the sender that is believed."""
         return int(self.settled[0])
+
+    def is_final(self, ticks: np.uint64) -> bool:
+        """Whether nothing of the model comes after a time."""
+        if not len(self.model_time):
+            return False
+        reach = ticks + self.model_tolerance[-1].astype(np.uint64)
+        return bool(reach >= self.model_time[-1])
 
     def get(self, name: str) -> int:
         """Return a scalar of the shared record."""

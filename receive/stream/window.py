@@ -16,6 +16,7 @@ from receive.stream.atomics import full_fence
 from receive.stream.beliefs import Beliefs
 from receive.stream.dump import BufferPool, Dump
 from receive.stream.pace import Pace
+from receive.stream.scan_ids import ScanIds
 from receive.stream.state import ENTRIES, EPOCHS, Belief, EntryState, SharedState
 from receive.stream.survey import (
     close_complete,
@@ -85,9 +86,10 @@ class Window:
         self._first_s = np.zeros(ENTRIES)
         self._progress_s = np.zeros(ENTRIES)
         self._heaps = np.full(ENTRIES, -1, np.int64)
+        self._moved_s = np.zeros(EPOCHS)
         self.pace = Pace(state.get("interval_ticks") / 2**32)
         self._beliefs = Beliefs(state, self.pace, dump_timeout_s, self._first_s, self.is_over)
-        self._scan_of_epoch: dict[int, int] = {}
+        self._scan_ids = ScanIds(state)
         self._start_present = state.present[state.pool_size.dumps :]
         self._ended, self._epochs = state.streams["ended"], state.streams["epoch"]
         self._mark = -1
@@ -104,6 +106,7 @@ class Window:
 
     def has_news(self, now_s: float) -> bool:
         """Whether a step would find anything that the last one did not."""
+        self.pace.looked(now_s)
         self._state.set("now_ms", int(now_s * 1000))
         return (
             now_s >= self._due_s
@@ -157,13 +160,13 @@ class Window:
         unsettled = state.epoch > state.settled_epoch
         if unsettled:
             self._settle(live, now_s)
-        discarded = self._beliefs.judge(live.slots, live.seen, now_s)
-        if discarded is not None:
-            for slot in discarded:
-                self._discard(slot)
+        believed, discarded = self._beliefs.judge(live.slots, live.seen, now_s)
+        for slot in discarded:
+            self._discard(slot)
+        if believed or discarded:
             live = self._look(now_s)
         # After the look: a stream's start heap is whole before its first heap of data is.
-        self._read_start_heaps()
+        self._scan_ids.read()
         handed = self._hand_on(live, now_s, limit) if limit > 0 else []
         self._open()
         # What was held back for want of room is looked at again at once.
@@ -195,9 +198,8 @@ class Window:
         A datagram may be anybody's: what goes on all the same comes within this time.
         """
         state = self._state
-        horizon = state.horizon[state.settled_epoch % EPOCHS]
-        last = len(state.model_time) and horizon >= state.model_time[-1] - state.model_tolerance[-1]
-        return ENDED_GRACE_S if state.get("trusted") or last else self.pace.quiet_s
+        final = state.is_final(state.horizon[state.settled_epoch % EPOCHS])
+        return ENDED_GRACE_S if state.get("trusted") or final else self.pace.quiet_s
 
     def some_end_was_lost(self, *, tcp: bool) -> bool:
         """Whether, once nothing comes any more, the streams that have not ended will not do so.
@@ -213,7 +215,7 @@ class Window:
     def flush(self, now_s: float) -> list[Dump]:
         """Hand on everything that is in the window, complete or not, but what is not believed."""
         live = self._look(now_s)
-        self._read_start_heaps()
+        self._scan_ids.read()
         state = self._state
         if state.epoch > state.settled_epoch:
             self._settle(live, now_s, ending=True)
@@ -239,15 +241,17 @@ class Window:
                 for forgotten in range(epoch, state.epoch + 1):
                     row = forgotten % EPOCHS
                     state.newest[row] = state.horizon[row] = state.dropped_until[row] = 0
-                    self._scan_of_epoch.pop(forgotten, None)
+                    self._scan_ids.forget(forgotten)
                 return
             expected = bool(streams["chained"][there].any())
             wait_s = self.pace.brief_s if expected else self.pace.quiet_s
+            if not self.pace.moved_s:
+                return
             short = expected and 2 * len(self.pool) < self._state.pool_size.dumps
             if not (short or now_s - self.pace.moved_s > wait_s or (ending and expected)):
                 return
             state.settled[0] = max(epoch, state.settled_epoch)
-            self.pace.moved_s = now_s
+            self.pace.moved_s = max(self.pace.moved_s, float(self._moved_s[epoch % EPOCHS]))
 
     def _look(self, now_s: float) -> _Live:
         state = self._state
@@ -268,34 +272,21 @@ class Window:
         moved = self._heaps[live.slots] != heaps
         self._progress_s[live.slots[moved]] = now_s
         self._heaps[live.slots] = heaps
+        self._moved_s[state.entry_epoch[live.slots[moved]] % EPOCHS] = now_s
         believed = state.entry_belief[live.slots] == Belief.BELIEVED
         if np.any(moved & believed & (state.entry_epoch[live.slots] <= state.settled_epoch)):
             self.pace.moved(now_s)
         return live
-
-    def _read_start_heaps(self) -> None:
-        state = self._state
-        pool = state.pool_size.dumps
-        # Of a copy: numpy refuses to list what the network threads change meanwhile.
-        for row, group in np.argwhere(state.present[pool:].copy()):
-            newest = int(state.streams["epoch"][group])
-            epoch = newest - (newest - int(row)) % EPOCHS
-            if row >= EPOCHS:
-                epoch = int(state.start_epoch[row - EPOCHS, group])
-                if epoch < 0:
-                    continue
-            state.present[pool + row, group] = 0
-            scan_id = state.scan_id(pool + int(row), int(group))
-            if scan_id is not None:
-                self._scan_of_epoch[epoch] = scan_id
-                self._scan_of_epoch.pop(epoch - EPOCHS, None)
 
     def _discard(self, slot: int) -> None:
         """Count the heaps of an entry that was not believed as refused."""
         state = self._state
         state.discarded[:, self._beliefs.reason(slot)] += state.seen[slot] != 0
         self._beliefs.judged(slot)
-        self.pool.lend(self._close(slot), users=0)
+        dump = self._close(slot)
+        # Not kept as what was handed on is: heaps of that time that come yet are no duplicates.
+        state.entry_epoch[slot] = -1
+        self.pool.lend(dump, users=0)
 
     def _open(self) -> None:
         state = self._state
@@ -412,7 +403,7 @@ class Window:
         with_id = np.flatnonzero(present & (state.scan_offset[block] >= 0))
         scan_id = state.scan_id(block, int(with_id[0])) if len(with_id) else None
         if scan_id is None:
-            scan_id = self._scan_of_epoch.get(epoch)
+            scan_id = self._scan_ids.of_epoch(epoch)
         ticks = int(state.entry_time[slot])
         return Dump(block, ticks, epoch, present, begun, scan_id, complete or bool(present.all()))
 

@@ -9,11 +9,13 @@ import termios
 import threading
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from receive.config import Config
 from receive.plan import Plan
 from receive.receiver import Receiver
 from receive.stop import StopRequest
-from receive.stream.state import REPEATED_START_MS
+from receive.stream.state import REPEATED_START_MS, Belief, EntryState
 from tests.integration.recorder import Recorder
 from tests.waiting import wait_until
 
@@ -95,9 +97,15 @@ class Running:
     def settle(self) -> None:
         """Wait until nothing that came so far can be taken for the next sender's."""
         state = self.receiver._state
-        wait_until(self.receiver._window.is_empty, "all was handed on")
-        later_ms = state.get("now_ms") + REPEATED_START_MS
+        wait_until(lambda: not self.believed_entries(), "all was handed on")
+        later_ms = state.get("now_ms") + max(REPEATED_START_MS, state.get("quiet_ms"))
         wait_until(lambda: state.get("now_ms") > later_ms, "a start heap is a new one")
+
+    def believed_entries(self) -> int:
+        """Return how many dumps wait that are not of a doubtful time."""
+        state = self.receiver._state
+        live = (state.entry_state == EntryState.LIVE) & (state.entry_belief == Belief.BELIEVED)
+        return int(np.count_nonzero(live))
 
     def finish(self, timeout_s: float = PATIENCE_S) -> Outcome:
         """Wait for its end."""

@@ -197,6 +197,16 @@ class Observation:
     def end(self, group: int) -> list[bytes]:
         return packets_of(self._next(group), {CONTROL: STOP})
 
+    def start_of_others(self, group: int, count: int, scan_id: int) -> list[bytes]:
+        """Return a start heap as another sender would send it."""
+        items = {CONTROL: START, **self._all_items(group)}
+        return packets_of(count, items, [(SCAN, struct.pack("<Q", scan_id))])
+
+    def low_of_others(self, index: int, group: int, count: int) -> list[bytes]:
+        """Return a heap of data of the right shape and of any time, as another sender would."""
+        records = np.zeros(len(self.data_bytes(0, group)), np.uint8).tobytes()
+        return packets_of(count, self.time_items(self.ticks(index)), [(DATA, records)])
+
     def low(self, index: int, group: int, ticks: int | None = None) -> list[bytes]:
         """Return one of Low's data heaps: time and data only."""
         return packets_of(

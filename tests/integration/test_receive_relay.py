@@ -131,11 +131,14 @@ def test_a_repeated_packet_of_a_dump_that_was_handed_on_is_a_duplicate(receive: 
     running = receive(observation)
     with Sender(running.ports) as sender:
         sender.send(0, observation.start(0))
-        for index in range(6):
-            packets = observation.low(index, 0)
-            sender.send(0, packets)
+        heaps = [observation.low(index, 0) for index in range(6)]
+        # The first integration is believed with the second.
+        sender.send(0, heaps[0])
+        for index in range(1, 6):
+            sender.send(0, heaps[index])
             running.recorder.wait_for(index + 1)
-            sender.send(0, [packets[3], *packets])
+            sender.send(0, [heaps[index][3], *heaps[index]])
+        sender.send(0, [heaps[0][3], *heaps[0]])
         sender.end(observation)
         outcome = running.finish()
     assert_same(running.recorder.taken, observation)

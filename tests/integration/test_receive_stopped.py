@@ -109,7 +109,7 @@ def test_over_udp_what_was_lost_is_counted_and_the_rest_is_received(
     assert scan["heaps_expected"] == scan["heaps_received"] + scan["heaps_missing"]
     # Five seconds are 250 integrations; a buffer holds a few of them.
     assert scan["heaps_missing"] > 100 * STREAMS
-    assert scan["integrations"] == INTEGRATIONS
+    assert scan["integrations"] == INTEGRATIONS, receiver.log
 
     time, data, flag = columns(tmp_path / "received.ms")
     all_time, all_data, _ = columns(sent)
