@@ -169,7 +169,12 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
         )
         return
     group = own_group
-    channel_id = swap32(items[CHANNEL]) if items[CHANNEL] >= 0 else stream[0].channel_id
+    # What the heap does not say, the start says that it follows.
+    said_channel_id, said_baselines = stream[0].channel_id, stream[0].baseline_count
+    if stream[0].pending and follows_count(stream[0].pending_count, 1, heap_count):
+        said_channel_id = stream[0].pending_channel_id
+        said_baselines = stream[0].pending_baselines
+    channel_id = swap32(items[CHANNEL]) if items[CHANNEL] >= 0 else said_channel_id
     if channel_id >= 0:
         channel = np.int64(channel_id) - shared[0].first_channel_id
         group = channel // shared[0].channels_per_stream
@@ -177,7 +182,7 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
             stream[0].refused_channel_id = channel_id
             add(refused, own_group * _REASONS + _CHANNEL, 1)
             return
-    baselines = swap32(items[BASELINES]) if items[BASELINES] >= 0 else stream[0].baseline_count
+    baselines = swap32(items[BASELINES]) if items[BASELINES] >= 0 else said_baselines
     if baselines >= 0 and baselines != shared[0].baselines:
         stream[0].refused_baselines = baselines
         add(refused, group * _REASONS + _BASELINES, 1)
