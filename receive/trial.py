@@ -26,12 +26,15 @@ from receive.errors import ConfigError, InputError, VisReceiveError
 from receive.measurement_set import left_out
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from receive.config import Config
 
 PATIENCE_S = 600.0
 """What takes so long will not end."""
+
+MEMORY_BYTES = 2 << 30
+"""What a trial may take, beside the size of the model's main table."""
 
 _PROGRAM = "import sys; sys.path[:] = {path!r}; from receive.trial import answer; answer()"
 _STEPS = "receive.measurement_set"
@@ -52,8 +55,13 @@ class Trial:
     """
 
     def __init__(self, config: Config, model: Path, *, writes: bool) -> None:
+        self._config = config
         self._model = model
-        self._folder = _place(config, writes=writes)
+        self._writes = writes
+        self._begin()
+
+    def _begin(self) -> None:
+        self._folder = _place(self._config, writes=self._writes)
         self._process = subprocess.Popen(  # noqa: S603 (ourselves)
             # As this process finds modules, whatever folder it is in.
             [sys.executable, "-P", "-c", _PROGRAM.format(path=sys.path)],
@@ -65,8 +73,9 @@ class Trial:
         )
         asked = self._process.stdin
         assert asked is not None  # noqa: S101 - it is a pipe
+        without = left_out.subtables(self._model)
         with contextlib.suppress(BrokenPipeError), asked:
-            asked.write(pickle.dumps((config, model, self._folder)))
+            asked.write(pickle.dumps((self._config, self._model, self._folder, without)))
         self._process.stdin = None
 
     def result(self) -> None:
@@ -77,6 +86,18 @@ class Trial:
         VisReceiveError
             If the run would not work.
         """
+        while (doing := self._result()) is not None:
+            # Imports casacore, which most runs need a little later.
+            from receive.measurement_set.opening import REQUIRED_SUBTABLES  # noqa: PLC0415
+
+            name = doing.removeprefix(left_out.COPYING)
+            if name == doing or name in REQUIRED_SUBTABLES:
+                raise InputError(f"{self._model} is damaged: {doing} ended {self._end()}")
+            left_out.leave_out_subtable(self._model, name, f"{doing} ended {self._end()}")
+            self._begin()
+
+    def _result(self) -> str | None:
+        """Wait for the process; return what it died of, None if it did not."""
         try:
             told, _ = self._process.communicate(timeout=PATIENCE_S)
         except subprocess.TimeoutExpired:
@@ -86,17 +107,19 @@ class Trial:
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
         doing = "opening it"
-        for line in told.decode(errors="replace").splitlines():
+        for line in told.decode().splitlines():
             kind, text = json.loads(line)
             if kind == "doing":
                 doing = text
+            elif kind == "without":
+                left_out.adopt(self._model, text)
             elif kind == "warning":
                 left_out.leave_out(text)
             elif kind == "done":
-                return
+                return None
             else:
                 raise getattr(errors, kind)(text)
-        raise InputError(f"{self._model} is damaged: {doing} ended {self._end()}")
+        return doing
 
     def _end(self) -> str:
         code = self._process.returncode
@@ -126,9 +149,11 @@ def answer() -> None:
     # casacore, and whatever it loads, may print.
     told = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    config, model, folder = pickle.load(sys.stdin.buffer)  # noqa: S301 (of our own process)
+    config, model, folder, without = pickle.load(sys.stdin.buffer)  # noqa: S301 (of our own process)
 
-    def tell(kind: str, text: str = "") -> None:
+    left_out.adopt(model, without)
+
+    def tell(kind: str, text: str | list[str] = "") -> None:
         told.write(json.dumps([kind, text]) + "\n")
         told.flush()
 
@@ -141,6 +166,7 @@ def answer() -> None:
     except VisReceiveError as error:
         tell(type(error).__name__, str(error))
     else:
+        tell("without", left_out.subtables(model))
         tell("done")
     finally:
         if folder is not None:
@@ -166,7 +192,8 @@ def attempt(config: Config, model: Path, folder: Path | None) -> None:
 
     output = Path(config["reception.outputfilename"])
     try:
-        _attempt(config, model, folder)
+        with _little_memory(model):
+            _attempt(config, model, folder)
     except VisReceiveError:
         raise
     except OSError as error:
@@ -180,6 +207,25 @@ def attempt(config: Config, model: Path, folder: Path | None) -> None:
         raise InputError(
             f"{model} cannot serve as a model: {type(error).__name__}: {reason}"
         ) from error
+
+
+@contextlib.contextmanager
+def _little_memory(model: Path) -> Iterator[None]:
+    """Let nothing take much more memory than the model has bytes.
+
+    A damaged length makes casacore take, and fill, whatever the machine has.
+    """
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    has_bytes = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    limit = has_bytes + MEMORY_BYTES
+    with contextlib.suppress(OSError):
+        limit += sum(entry.stat().st_size for entry in model.iterdir() if entry.is_file())
+    most = limit if before[1] == resource.RLIM_INFINITY else min(limit, before[1])
+    resource.setrlimit(resource.RLIMIT_AS, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def _attempt(config: Config, model: Path, folder: Path | None) -> None:
@@ -201,14 +247,19 @@ def _attempt(config: Config, model: Path, folder: Path | None) -> None:
     from receive.measurement_set.trial import make_and_read  # noqa: PLC0415
 
     output = Path(os.path.realpath(config["reception.outputfilename"]))
-    make_and_read(
-        folder / output.name,
-        model,
-        plan.model,
-        channels=(plan.layout.first_channel, plan.layout.channel_count),
-        history=[f"configuration {config.to_json(masked=True)}"],
-        expected_dumps=rotation.expected_dumps(1),
-    )
+    try:
+        make_and_read(
+            folder / output.name,
+            model,
+            plan.model,
+            channels=(plan.layout.first_channel, plan.layout.channel_count),
+            history=[f"configuration {config.to_json(masked=True)}"],
+            expected_dumps=rotation.expected_dumps(1),
+        )
+    except OSError:
+        # It says better how much is missing, or what is in the way.
+        check_outputs(rotation)
+        raise
     check_outputs(rotation)
 
 

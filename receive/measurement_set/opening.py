@@ -86,6 +86,18 @@ def damaged(path: Path, error: Exception, doing: str) -> InputError:
     return InputError(f"{path} is truncated or damaged: {doing} failed ({reason}){hint}")
 
 
+UNUSUAL = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
+"""What comes of reading a table whose columns have types and shapes that nobody expects."""
+
+
+def unusual(path: Path, error: Exception) -> InputError:
+    """Return the error for a set that cannot be read, for whatever reason."""
+    reason = " ".join(str(error).split())
+    return InputError(
+        f"{path} cannot be read as a Measurement Set: {type(error).__name__}: {reason}"
+    )
+
+
 def _open(path: Path) -> Any:
     try:
         return tables.table(str(path), ack=False, lockoptions=_NO_LOCK)

@@ -16,7 +16,7 @@ import numpy as np
 
 from receive.errors import ConfigError, InputError
 from receive.measurement_set import casacore_thread
-from receive.measurement_set.opening import damaged, open_main_table
+from receive.measurement_set.opening import UNUSUAL, damaged, open_main_table, unusual
 from receive.measurement_set.subtables import Description, read_description
 from receive.model import TelescopeModel
 from receive.model.rows import RowMap, RowMapBuilder
@@ -82,7 +82,10 @@ def open_set(path: Path | str, *, visibilities: bool = True) -> SetReader:
         If it is missing, not a Measurement Set, truncated, locked by another process, empty, or
         holds what heaps cannot carry (Stokes parameters, say).
     """
-    return casacore_thread.run(SetReader, Path(path), visibilities=visibilities)
+    try:
+        return casacore_thread.run(SetReader, Path(path), visibilities=visibilities)
+    except UNUSUAL as error:
+        raise unusual(Path(path), error) from error
 
 
 class SetReader:

@@ -14,7 +14,12 @@ import numpy as np
 from casacore import tables
 
 from receive.errors import InputError
-from receive.measurement_set.left_out import leave_out
+from receive.measurement_set.left_out import (
+    COPYING,
+    is_left_out,
+    leave_out,
+    leave_out_subtable,
+)
 from receive.measurement_set.opening import REQUIRED_SUBTABLES
 
 if TYPE_CHECKING:
@@ -91,7 +96,9 @@ def _make_subtable(name: str, target: Path) -> None:
 
 def _copy_subtable(name: str, source: Path, target: Path, template_path: Path) -> bool:
     """Copy a subtable and return whether it is there; without some of them a set is still one."""
-    log.debug("copying its subtable %s", name)
+    if is_left_out(template_path, name):
+        return False
+    log.debug("%s%s", COPYING, name)
     inside = source.parent.resolve() == template_path.resolve()
     try:
         with tables.table(str(source), ack=False, lockoptions=_NO_LOCK) as subtable:
@@ -101,7 +108,7 @@ def _copy_subtable(name: str, source: Path, target: Path, template_path: Path) -
                 subtable.copy(str(target), deep=True, valuecopy=True).close()
         if inside:
             copy_folder(source, target)
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, MemoryError) as error:
         if getattr(error, "filename", None) is not None and not _reads(error, source):
             raise
         reason = " ".join(str(error).split())
@@ -110,7 +117,7 @@ def _copy_subtable(name: str, source: Path, target: Path, template_path: Path) -
                 f"{template_path} cannot serve as a model: its subtable {name} cannot be copied "
                 f"({reason})"
             ) from None
-        leave_out(f"{template_path}: its subtable {name} is left out: it cannot be read ({reason})")
+        leave_out_subtable(template_path, name, f"it cannot be read ({reason})")
         shutil.rmtree(target, ignore_errors=True)
         return False
     return True

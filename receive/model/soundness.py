@@ -43,9 +43,7 @@ def check_sound(model: TelescopeModel, name: str) -> None:
     positions_m = model.antennas.positions_m.reshape(-1)
     _refuse(name, "POSITION of ANTENNA, coordinate", positions_m, "finite", positions_m != np.inf)
     centre_rad = np.asarray(model.phase_centre_radec_rad)
-    _refuse(
-        name, "PHASE_DIR of FIELD, coordinate", centre_rad, "finite", centre_rad != np.inf
-    )
+    _refuse(name, "PHASE_DIR of FIELD, coordinate", centre_rad, "finite", centre_rad != np.inf)
     try:
         ticks_from_mjd_s(model.times_mjd_s)
     except InputError as error:
