@@ -56,6 +56,13 @@ def open_main_table(path: Path, *, visibilities: bool = True) -> Any:
         )
     if not (path / "table.dat").exists():
         raise InputError(f"{path} is not a Measurement Set: there is no table.dat in this folder")
+    try:
+        return _open_main_table(path, visibilities=visibilities)
+    except UNUSUAL as error:
+        raise unusual(path, error) from error
+
+
+def _open_main_table(path: Path, *, visibilities: bool) -> Any:
     _refuse_locked(path)
     table = _open(path)
     _refuse_foreign(path, table, visibilities=visibilities)
@@ -86,7 +93,10 @@ def damaged(path: Path, error: Exception, doing: str) -> InputError:
     return InputError(f"{path} is truncated or damaged: {doing} failed ({reason}){hint}")
 
 
-UNUSUAL = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
+UNUSUAL = (
+    *(ArithmeticError, AttributeError, LookupError),
+    *(MemoryError, RuntimeError, TypeError, ValueError),
+)
 """What comes of reading a table whose columns have types and shapes that nobody expects."""
 
 

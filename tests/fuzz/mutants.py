@@ -249,8 +249,6 @@ def _odd_keyword(folder: Path, target: Path, table: str, rng: np.random.Generato
 def _spoil_cell(folder: Path, target: Path, table: str, rng: np.random.Generator) -> str:
     del target, table
     with _open(folder) as opened:
-        if not opened.nrows():
-            opened.addrows(1)
         name = _pick(rng, opened.colnames())
         rows = opened.nrows()
         row = int(rng.integers(rows))
@@ -260,8 +258,8 @@ def _spoil_cell(folder: Path, target: Path, table: str, rng: np.random.Generator
         for each in range(rows) if whole else [row]:
             changed = value
             if not opened.isscalarcol(name):
-                old = opened.getcell(name, each) if opened.iscelldefined(name, each) else [value]
-                array = np.array(old, copy=True)
+                # An array of another shape than the column's would end casacore.
+                array = np.array(opened.getcell(name, each))
                 array.reshape(-1)[int(rng.integers(max(1, array.size)))] = (
                     value if kind != "int" else np.int64(value).astype(np.int32)
                 )
