@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         "--check",
         action="store_true",
         help="validate configuration and model, print the plan (sizes, ports, memory, disk, "
-        "cores), bind nothing, write nothing",
+        "cores), bind nothing, leave nothing behind",
     )
     parser.add_argument(
         "--fail-on-loss", action="store_true", help="exit with 7 if any data were lost"
