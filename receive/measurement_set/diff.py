@@ -20,7 +20,7 @@ from receive.measurement_set import casacore_thread
 from receive.measurement_set.cells import read_cells, row_slices
 from receive.measurement_set.diff_report import MAIN, Report, Where, plural
 from receive.measurement_set.diff_values import Tally, Tolerances, compare_cells, same
-from receive.measurement_set.opening import UNUSUAL, open_main_table
+from receive.measurement_set.opening import open_main_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -214,7 +214,7 @@ def compare_paths(comparison: Comparison, a: Path, b: Path) -> None:
     try:
         check_names(comparison.selection, comparison.tolerances, table_a, table_b)
         comparison.tables(MAIN, table_a, table_b)
-    except UNUSUAL as error:
+    except (RuntimeError, TypeError, ValueError, MemoryError) as error:
         raise InputError(f"a table of {a} or {b} cannot be read: {one_line(error)}") from error
     finally:
         table_a.close()

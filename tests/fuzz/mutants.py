@@ -258,8 +258,10 @@ def _spoil_cell(folder: Path, target: Path, table: str, rng: np.random.Generator
         for each in range(rows) if whole else [row]:
             changed = value
             if not opened.isscalarcol(name):
-                # An array of another shape than the column's would end casacore.
+                # An array of another shape or type than the column's would end casacore here.
                 array = np.array(opened.getcell(name, each))
+                if not array.size or array.dtype.kind not in "biufc":
+                    raise ValueError(f"{name} holds no numbers")
                 array.reshape(-1)[int(rng.integers(max(1, array.size)))] = (
                     value if kind != "int" else np.int64(value).astype(np.int32)
                 )
