@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         "--check",
         action="store_true",
         help="validate configuration and model, print the plan (sizes, ports, memory, disk, "
-        "cores), bind nothing, write nothing",
+        "cores), bind nothing, leave nothing behind",
     )
     parser.add_argument(
         "--fail-on-loss", action="store_true", help="exit with 7 if any data were lost"
@@ -173,14 +173,17 @@ def _check(config: Config, *, alike: int = 1) -> Rotation | None:
     from receive.monitor.token import read_token  # noqa: PLC0415
     from receive.plan import Plan, required_datamodel  # noqa: PLC0415
     from receive.sizing.check import check_lines  # noqa: PLC0415
+    from receive.trial import Trial  # noqa: PLC0415
 
-    plan = Plan.make(config, open_set(required_datamodel(config)).model())
+    consumers = find_all(config)
+    writes = any(issubclass(consumer, MeasurementSetConsumer) for consumer in consumers)
+    model = required_datamodel(config)
+    Trial(config, model, writes=writes).result()
+    plan = Plan.make(config, open_set(model, visibilities=False).model())
     ClosedSets(config["consumer.command"], config["consumer.command_timeout"])
     read_token(config)
-    consumers = find_all(config)
     rotation = Rotation.make(config, plan.model)
     sys.stdout.write("\n".join(plan.lines(config)) + "\n")
-    writes = any(issubclass(consumer, MeasurementSetConsumer) for consumer in consumers)
     if writes:
         check_outputs(rotation)
         sys.stdout.write(f"disk     {rotation.line()}\n")
@@ -224,9 +227,15 @@ def _run(
 ) -> Outcome:
     from receive.measurement_set.reader import open_set  # noqa: PLC0415 (--help must be fast)
     from receive.plan import Plan, required_datamodel  # noqa: PLC0415
+    from receive.trial import Trial  # noqa: PLC0415
+
+    model = required_datamodel(config)
+    trial = Trial(config, model, writes="mswriter" in config["reception.consumer"])
+    # Beside the trial: it takes as long.
     from receive.receiver import Receiver  # noqa: PLC0415
 
-    plan = Plan.make(config, open_set(required_datamodel(config)).model())
+    trial.result()
+    plan = Plan.make(config, open_set(model, visibilities=False).model())
     return Receiver(config, plan, stop, status).run(ready_files)
 
 

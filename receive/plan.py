@@ -17,6 +17,7 @@ from receive.config_checks import check_ports
 from receive.config_values import is_multicast, parse_endpoints
 from receive.errors import ConfigError
 from receive.icd.records import RECORD_DTYPE, Telescope
+from receive.model.soundness import check_sound
 from receive.progress import format_bytes
 from receive.stream.layout import PoolSize, StreamLayout
 from receive.stream.sockets import resolve
@@ -66,8 +67,11 @@ class Plan:
         ------
         ConfigError
             If channels, streams and ports contradict each other, or memory is too small.
+        InputError
+            If nothing can be received with the model's numbers.
         """
         reception = config["reception"]
+        check_sound(model, str(reception["datamodel"] or "the model"))
         start, count = config.channel_span() or (0, model.num_channels)
         if start + count > model.num_channels:
             raise ConfigError(

@@ -214,7 +214,7 @@ def compare_paths(comparison: Comparison, a: Path, b: Path) -> None:
     try:
         check_names(comparison.selection, comparison.tolerances, table_a, table_b)
         comparison.tables(MAIN, table_a, table_b)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, ValueError, MemoryError) as error:
         raise InputError(f"a table of {a} or {b} cannot be read: {one_line(error)}") from error
     finally:
         table_a.close()

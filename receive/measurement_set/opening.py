@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REQUIRED_COLUMNS = ("TIME", "ANTENNA1", "ANTENNA2", "UVW", "INTERVAL", "EXPOSURE", "DATA_DESC_ID")
-READ_COLUMNS = (*REQUIRED_COLUMNS, "FIELD_ID", "DATA", "FLAG", "TIME_CENTROID", "WEIGHT_SPECTRUM")
+MODEL_COLUMNS = (*REQUIRED_COLUMNS, "FIELD_ID")
+READ_COLUMNS = (*MODEL_COLUMNS, "DATA", "FLAG", "TIME_CENTROID", "WEIGHT_SPECTRUM")
 REQUIRED_SUBTABLES = ("ANTENNA", "DATA_DESCRIPTION", "FIELD", "POLARIZATION", "SPECTRAL_WINDOW")
 
 _LOCK_REFUSED = "lock on table"
@@ -27,13 +28,15 @@ _LOCK_HELD = ("Resource temporarily unavailable", "Permission denied")
 _NO_LOCK = {"option": "usernoread"}
 
 
-def open_main_table(path: Path) -> Any:
+def open_main_table(path: Path, *, visibilities: bool = True) -> Any:
     """Open the main table of a Measurement Set for reading; only on the casacore thread.
 
     Parameters
     ----------
     path : Path
         The set's folder.  No permission to write is needed.
+    visibilities : bool
+        Whether they will be read; a model needs none.
 
     Returns
     -------
@@ -53,12 +56,19 @@ def open_main_table(path: Path) -> Any:
         )
     if not (path / "table.dat").exists():
         raise InputError(f"{path} is not a Measurement Set: there is no table.dat in this folder")
+    try:
+        return _open_main_table(path, visibilities=visibilities)
+    except UNUSUAL as error:
+        raise unusual(path, error) from error
+
+
+def _open_main_table(path: Path, *, visibilities: bool) -> Any:
     _refuse_locked(path)
     table = _open(path)
-    _refuse_foreign(path, table)
+    _refuse_foreign(path, table, visibilities=visibilities)
     if table.nrows() == 0:
         raise InputError(f"{path} is empty: its main table has no rows")
-    _refuse_truncated(path, table)
+    _refuse_truncated(path, table, READ_COLUMNS if visibilities else MODEL_COLUMNS)
     return table
 
 
@@ -81,6 +91,21 @@ def damaged(path: Path, error: Exception, doing: str) -> InputError:
     reason = " ".join(str(error).split()).replace(f"{path}/", "")
     hint = f"; ms-recover {path} can mend it" if (path / WORK).exists() else ""
     return InputError(f"{path} is truncated or damaged: {doing} failed ({reason}){hint}")
+
+
+UNUSUAL = (
+    *(ArithmeticError, AttributeError, LookupError),
+    *(MemoryError, RuntimeError, TypeError, ValueError),
+)
+"""What comes of reading a table whose columns have types and shapes that nobody expects."""
+
+
+def unusual(path: Path, error: Exception) -> InputError:
+    """Return the error for a set that cannot be read, for whatever reason."""
+    reason = " ".join(str(error).split())
+    return InputError(
+        f"{path} cannot be read as a Measurement Set: {type(error).__name__}: {reason}"
+    )
 
 
 def _open(path: Path) -> Any:
@@ -108,7 +133,7 @@ def _refuse_locked(path: Path) -> None:
         # when the table is opened without a lock.
 
 
-def _refuse_foreign(path: Path, table: Any) -> None:
+def _refuse_foreign(path: Path, table: Any, *, visibilities: bool) -> None:
     columns = set(table.colnames())
     missing = [name for name in REQUIRED_COLUMNS if name not in columns]
     if missing:
@@ -123,14 +148,14 @@ def _refuse_foreign(path: Path, table: Any) -> None:
             f"{path} is a casacore table but not a Measurement Set: "
             f"it has no subtable {', '.join(absent)}"
         )
-    if "DATA" not in columns:
+    if visibilities and "DATA" not in columns:
         raise InputError(
             f"{path} has no DATA column: there are no visibilities to read in it "
             f"(columns: {', '.join(sorted(columns))})"
         )
 
 
-def _refuse_truncated(path: Path, table: Any) -> None:
+def _refuse_truncated(path: Path, table: Any, columns: tuple[str, ...]) -> None:
     """Touch the last row of what will be read.
 
     The headers of storage managers are read when the table is opened, their data only when a cell
@@ -138,7 +163,7 @@ def _refuse_truncated(path: Path, table: Any) -> None:
     """
     last = table.nrows() - 1
     present = set(table.colnames())
-    for name in READ_COLUMNS:
+    for name in columns:
         if name not in present:
             continue
         try:

@@ -16,7 +16,7 @@ import numpy as np
 
 from receive.errors import ConfigError, InputError
 from receive.measurement_set import casacore_thread
-from receive.measurement_set.opening import damaged, open_main_table
+from receive.measurement_set.opening import UNUSUAL, damaged, open_main_table, unusual
 from receive.measurement_set.subtables import Description, read_description
 from receive.model import TelescopeModel
 from receive.model.rows import RowMap, RowMapBuilder
@@ -66,13 +66,15 @@ class Integration:
     exposure_s: float
 
 
-def open_set(path: Path | str) -> SetReader:
+def open_set(path: Path | str, *, visibilities: bool = True) -> SetReader:
     """Open a Measurement Set for reading and scan its rows.
 
     Parameters
     ----------
     path : Path or str
         The set's folder.  No permission to write is needed.
+    visibilities : bool
+        Whether they will be read; a model needs none.
 
     Raises
     ------
@@ -80,7 +82,10 @@ def open_set(path: Path | str) -> SetReader:
         If it is missing, not a Measurement Set, truncated, locked by another process, empty, or
         holds what heaps cannot carry (Stokes parameters, say).
     """
-    return casacore_thread.run(SetReader, Path(path))
+    try:
+        return casacore_thread.run(SetReader, Path(path), visibilities=visibilities)
+    except UNUSUAL as error:
+        raise unusual(Path(path), error) from error
 
 
 class SetReader:
@@ -92,19 +97,23 @@ class SetReader:
     ----------
     path : Path
         The set's folder.
+    visibilities : bool
+        Whether they will be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, visibilities: bool = True) -> None:
         self.path = path
-        self._table = open_main_table(path)
+        self._table = open_main_table(path, visibilities=visibilities)
         try:
             self._columns = frozenset(self._table.colnames())
             data_desc_id, field_id = self._choose()
             self.description: Description = read_description(path, data_desc_id, field_id)
             self._row_map = self._scan(data_desc_id, field_id)
             self._sample_row = int(self._first_rows().max())
-            self._check_data_shape()
-            self.has_weight_spectrum = self._find_weight_spectrum()
+            self.has_weight_spectrum = False
+            if visibilities:
+                self._check_data_shape()
+                self.has_weight_spectrum = self._find_weight_spectrum()
             self._model = self._make_model()
         except InputError as error:
             self._table.close()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from receive.measurement_set.headers import (
 )
 from receive.measurement_set.history import append_lines
 from receive.measurement_set.layout import SetLayout
+from receive.measurement_set.left_out import leave_out
 from receive.measurement_set.live import folder_bytes, make_sure_of_space
 from receive.measurement_set.subtable_copy import (
     copy_subtables,
@@ -61,14 +63,14 @@ _CATEGORY_COLUMN = "FLAG_CATEGORY"
 
 _EPOCH = {"QuantumUnits": ["s"], "MEASINFO": {"type": "epoch", "Ref": "UTC"}}
 _SECONDS = {"QuantumUnits": ["s"]}
-_KEYWORDS: Mapping[str, Mapping[str, Any]] = {
+_KEYWORDS: Mapping[str, dict[str, Any]] = {
     "TIME": _EPOCH,
     "TIME_CENTROID": _EPOCH,
     "INTERVAL": _SECONDS,
     "EXPOSURE": _SECONDS,
     "UVW": {"QuantumUnits": ["m", "m", "m"], "MEASINFO": {"type": "uvw", "Ref": "J2000"}},
 }
-"""Keywords that the standard wants (MS v2, casacore note 229), unless the template has its own."""
+"""Keywords that the standard wants (MS v2, casacore note 229): what they say is written."""
 
 _COMMENTS = {
     "DATA": "The data column",
@@ -138,7 +140,7 @@ def build_skeleton(
             weight_spectrum=weight_spectrum,
             expected_dumps=expected_dumps,
         )
-        description, managers = _describe(columns, template)
+        description, managers = _describe(columns)
         table = tables.table(
             str(folder), description, dminfo=managers, nrow=0, endian="little", ack=False
         )
@@ -147,6 +149,7 @@ def build_skeleton(
             for name, reference in subtable_keywords(folder, names).items():
                 table.putkeyword(name, reference)
             table.putkeyword("MS_VERSION", MS_VERSION)
+            _take_over_keywords(table, template, template_path)
             # In a description, an empty list of strings would become one of integers.
             table.putcolkeyword(_CATEGORY_COLUMN, "CATEGORY", np.array([], dtype="U1"))
             table.putinfo(_table_info(template))
@@ -156,8 +159,20 @@ def build_skeleton(
     start, count = channels if channels is not None else (0, model.num_channels)
     _check_window(folder, template_path, model, start, count)
     cut_to_channels(folder, model.data_desc_id, start, count)
-    append_lines(folder / "HISTORY", history)
+    _begin_history(folder / "HISTORY", template_path, history)
     return _learn_layout(folder, columns, model.num_baselines)
+
+
+def _begin_history(target: Path, template_path: Path, lines: Sequence[str]) -> None:
+    """Add the first lines to the template's HISTORY, or to a new one where it takes none."""
+    try:
+        append_lines(target, lines)
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        leave_out(f"{template_path}: its HISTORY is left out, it takes no lines ({reason})")
+        shutil.rmtree(target)
+        tables.default_ms_subtable("HISTORY", str(target)).close()
+        append_lines(target, lines)
 
 
 def _needed_bytes(template_path: Path, history: Sequence[str]) -> int:
@@ -228,16 +243,13 @@ def _int32(scan_number: int) -> int:
     return scan_number % _SCAN_NUMBERS
 
 
-def _describe(
-    columns: Sequence[TiledColumn], template: Any
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _describe(columns: Sequence[TiledColumn]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the description of the main table and of its data managers."""
-    known = set(template.colnames())
     entries = []
     managers: dict[str, Any] = {}
     hypercolumns: dict[str, Any] = {}
     for column in columns:
-        entries.append(_describe_tiled(column, _column_keywords(column.name, template, known)))
+        entries.append(_describe_tiled(column, dict(_KEYWORDS.get(column.name, {}))))
         cell = column.tiling.cell
         if not cell:
             # Without this a tiled storage manager refuses scalar columns.
@@ -256,7 +268,6 @@ def _describe(
             0,
             datamanagertype="IncrementalStMan",
             datamanagergroup=_CONSTANT_GROUP,
-            keywords=_column_keywords(name, template, known),
         )
         for name in _CONSTANT_COLUMNS
     ]
@@ -282,9 +293,27 @@ def _describe(
     return description, managers
 
 
-def _column_keywords(name: str, template: Any, known: set[str]) -> dict[str, Any]:
-    keywords = dict(template.getcolkeywords(name)) if name in known else {}
-    return keywords or dict(_KEYWORDS.get(name, {}))
+def _take_over_keywords(table: Any, template: Any, template_path: Path) -> None:
+    """Give the columns the template's keywords, but for those that say what is written."""
+    known = set(template.colnames())
+    for name in table.colnames():
+        if name not in known or name == _CATEGORY_COLUMN:
+            continue
+        own = _KEYWORDS.get(name, {})
+        theirs = dict(template.getcolkeywords(name))
+        if name == "UVW" and _is_measure(theirs.get("MEASINFO")):
+            # They are copied as they are.
+            own = own | {"MEASINFO": theirs["MEASINFO"]}
+        for keyword, value in (theirs | own).items():
+            try:
+                table.putcolkeyword(name, keyword, value)
+            except (RuntimeError, TypeError, ValueError) as error:
+                reason = " ".join(str(error).split())
+                leave_out(f"{template_path}: keyword {keyword} of {name} is left out ({reason})")
+
+
+def _is_measure(info: Any) -> bool:
+    return isinstance(info, dict) and info.get("type") == "uvw" and isinstance(info.get("Ref"), str)
 
 
 def _describe_tiled(column: TiledColumn, keywords: dict[str, Any]) -> Any:

@@ -5,6 +5,7 @@ Everything here runs on the thread that owns casacore.
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,19 +14,20 @@ import numpy as np
 from casacore import tables
 
 from receive.errors import InputError
+from receive.measurement_set.left_out import (
+    COPYING,
+    is_left_out,
+    leave_out,
+    leave_out_subtable,
+)
+from receive.measurement_set.opening import REQUIRED_SUBTABLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-REQUIRED = (
-    "ANTENNA",
-    "DATA_DESCRIPTION",
-    "FIELD",
-    "OBSERVATION",
-    "POLARIZATION",
-    "SPECTRAL_WINDOW",
-)
-MADE_IF_MISSING = ("FEED", "FLAG_CMD", "HISTORY", "POINTING", "PROCESSOR", "STATE")
+log = logging.getLogger(__name__)
+
+MADE_IF_MISSING = ("FEED", "FLAG_CMD", "HISTORY", "OBSERVATION", "POINTING", "PROCESSOR", "STATE")
 
 _TABLE_PREFIX = "Table: "
 _FIXED_SHAPE = 4
@@ -62,36 +64,77 @@ def copy_subtables(template: Any, template_path: Path, target: Path) -> list[str
         for name, value in template.getkeywords().items()
         if isinstance(value, str) and value.startswith(_TABLE_PREFIX)
     }
-    missing = [name for name in REQUIRED if name not in sources]
+    missing = [name for name in REQUIRED_SUBTABLES if name not in sources]
     if missing:
         raise InputError(
             f"{template_path} is not a Measurement Set that can serve as a model: "
             f"it has no subtable {', '.join(missing)}"
         )
-    for name, source in sources.items():
-        _copy_subtable(name, source, target / name, template_path)
+    names = [
+        name
+        for name, source in sources.items()
+        if _copy_subtable(name, source, target / name, template_path)
+    ]
     for name in MADE_IF_MISSING:
-        if name not in sources:
-            tables.default_ms_subtable(name, str(target / name)).close()
-            sources[name] = target / name
-    return list(sources)
+        if name not in names:
+            _make_subtable(name, target / name)
+            names.append(name)
+            if name == "OBSERVATION" and name not in sources:
+                leave_out(f"{template_path} has no subtable {name}: new sets get an empty one")
+    return names
 
 
-def _copy_subtable(name: str, source: Path, target: Path, template_path: Path) -> None:
+def _make_subtable(name: str, target: Path) -> None:
+    with tables.default_ms_subtable(name, str(target)) as table:
+        if name == "OBSERVATION":
+            # All rows of a set refer to an observation.
+            table.addrows(1)
+            table.putcell("TIME_RANGE", 0, np.zeros(2))
+            for column in ("LOG", "SCHEDULE"):
+                table.putcell(column, 0, np.array([""]))
+
+
+def _copy_subtable(name: str, source: Path, target: Path, template_path: Path) -> bool:
+    """Copy a subtable and return whether it is there; without some of them a set is still one."""
+    if is_left_out(template_path, name):
+        return False
+    log.debug("%s%s", COPYING, name)
     inside = source.parent.resolve() == template_path.resolve()
     try:
         with tables.table(str(source), ack=False, lockoptions=_NO_LOCK) as subtable:
+            _touch(subtable)
             if not inside:
                 # A reference table's, or one that several sets share.
                 subtable.copy(str(target), deep=True, valuecopy=True).close()
-    except RuntimeError as error:
+        if inside:
+            copy_folder(source, target)
+    except (RuntimeError, OSError, MemoryError) as error:
+        if getattr(error, "filename", None) is not None and not _reads(error, source):
+            raise
         reason = " ".join(str(error).split())
-        raise InputError(
-            f"{template_path} cannot serve as a model: its subtable {name} cannot be copied "
-            f"({reason})"
-        ) from None
-    if inside:
-        copy_folder(source, target)
+        if name in REQUIRED_SUBTABLES:
+            raise InputError(
+                f"{template_path} cannot serve as a model: its subtable {name} cannot be copied "
+                f"({reason})"
+            ) from None
+        leave_out_subtable(template_path, name, f"it cannot be read ({reason})")
+        shutil.rmtree(target, ignore_errors=True)
+        return False
+    return True
+
+
+def _touch(table: Any) -> None:
+    """Read the last cell of each column: where a file is too short, it lacks that."""
+    last = table.nrows() - 1
+    for column in table.colnames() if last >= 0 else ():
+        if table.iscelldefined(column, last):
+            table.getcell(column, last)
+
+
+def _reads(error: Exception, source: Path) -> bool:
+    """Tell whether an error of the system is of a file that was read."""
+    filename = getattr(error, "filename", None)
+    return filename is not None and source in [Path(filename), *Path(filename).parents]
 
 
 def copy_folder(source: Path, target: Path) -> None:
@@ -131,19 +174,22 @@ def cut_to_channels(target: Path, data_desc_id: int, start: int, count: int) -> 
     with tables.table(str(target / "DATA_DESCRIPTION"), ack=False, lockoptions=_NO_LOCK) as table:
         window = int(table.getcell("SPECTRAL_WINDOW_ID", data_desc_id))
     with tables.table(str(path), ack=False, lockoptions=_NO_LOCK) as windows:
-        channels = int(windows.getcell("NUM_CHAN", window))
+        # What NUM_CHAN says may be wrong, or not be there: nobody looks at it but people.
+        channels = len(windows.getcell("CHAN_FREQ", window))
+        agrees = "NUM_CHAN" in windows.colnames() and windows.getcell("NUM_CHAN", window) == count
     if start < 0 or count < 1 or start + count > channels:
         raise InputError(
             f"channels {start} to {start + count - 1} were asked for, but spectral window "
             f"{window} of the model has {channels} (0 to {channels - 1})"
         )
-    if count == channels:
+    if count == channels and agrees:
         return
     taken = slice(start, start + count)
-    free_shapes(path)
+    if count < channels:
+        free_shapes(path)
     with tables.table(str(path), readonly=False, ack=False) as windows:
         _cut_window(windows, window, channels, taken)
-    if (target / "SYSCAL").is_dir():
+    if count < channels and (target / "SYSCAL").is_dir():
         free_shapes(target / "SYSCAL")
         with tables.table(str(target / "SYSCAL"), readonly=False, ack=False) as calibration:
             _cut_system_calibration(calibration, window, channels, taken)
@@ -181,15 +227,24 @@ def _cut_window(windows: Any, window: int, channels: int, taken: slice) -> None:
             _cut_cell(windows, column, window, channels, taken)
     frequency_hz = windows.getcell("CHAN_FREQ", window)
     width_hz = np.abs(windows.getcell("CHAN_WIDTH", window))
-    windows.putcell("NUM_CHAN", window, len(frequency_hz))
-    windows.putcell("TOTAL_BANDWIDTH", window, float(width_hz.sum()))
+    _put_if_there(windows, "NUM_CHAN", window, len(frequency_hz))
+    _put_if_there(windows, "TOTAL_BANDWIDTH", window, float(width_hz.sum()))
+    if "REF_FREQUENCY" not in windows.colnames():
+        return
     reference_hz = windows.getcell("REF_FREQUENCY", window)
     if not np.any(np.abs(frequency_hz - reference_hz) <= width_hz / 2):
         windows.putcell("REF_FREQUENCY", window, float(frequency_hz[len(frequency_hz) // 2]))
 
 
+def _put_if_there(table: Any, column: str, row: int, value: float) -> None:
+    if column in table.colnames():
+        table.putcell(column, row, value)
+
+
 def _cut_system_calibration(calibration: Any, window: int, channels: int, taken: slice) -> None:
     columns = [name for name in calibration.colnames() if name.endswith("_SPECTRUM")]
+    if "SPECTRAL_WINDOW_ID" not in calibration.colnames():
+        return
     for row in range(calibration.nrows()):
         if calibration.getcell("SPECTRAL_WINDOW_ID", row) == window:
             for column in columns:

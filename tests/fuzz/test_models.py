@@ -1,0 +1,30 @@
+"""Of 640 models that are not quite, each is refused before ready or received with right data."""
+
+from __future__ import annotations
+
+import tarfile
+from typing import TYPE_CHECKING
+
+from tests.conftest import SHARED_DATA
+from tests.fuzz.models import campaign, make_good_sets
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COUNT = 640
+
+
+def test_each_mutant_is_refused_before_ready_or_received_with_right_data(tmp_path: Path) -> None:
+    archive = SHARED_DATA / "tNDPPP-generic.MS.tgz"
+    others = []
+    if archive.exists():
+        with tarfile.open(archive) as tar:
+            tar.extractall(tmp_path, filter="data")
+        others = list(tmp_path.glob("*.MS"))
+    good = make_good_sets(tmp_path, others)
+    result = campaign(tmp_path, good, seed=9, numbers=range(COUNT))
+    assert not result.faults, "\n".join(result.faults)
+    assert result.taken + result.refused == COUNT
+    # The seed reaches what it is there for.
+    assert result.taken > COUNT / 4
+    assert result.refused > COUNT / 8
