@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from receive import cli
 from receive.errors import ConfigError
 from receive.marked_run import MarkedRun
-from receive.run_files import READY, check_run_files, remove_left
+from receive.run_files import READY, SUMMARY, check_run_files, remove_left
 from receive.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _process_count(text: str) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``emu-recv``; return its exit code."""
-    args = _parser().parse_args(argv)
+    args = _parse(argv)
     if args.parent is not None:
         from receive.processes.parent import end_with  # noqa: PLC0415 (--help must be fast)
 
@@ -128,6 +128,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             marked.begin(config, Path(config["reception.outputfilename"]), 0)
         return receive(config, args, marked)
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return the arguments; wrong ones, too, leave a summary where it is asked for."""
+    try:
+        return _parser().parse_args(argv)
+    except SystemExit as error:
+        if not error.code:  # --help, --version
+            raise
+        files = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+        for option in (READY, SUMMARY):
+            files.add_argument(option, type=Path)
+        for flag in ("--check", "--next-attempt"):
+            files.add_argument(flag, action="store_true")
+        try:
+            args, _ = files.parse_known_args(argv)
+        except argparse.ArgumentError:
+            raise error from None
+        with MarkedRun(None) as marked:
+            _begin_run_files(args, marked)
+            raise
 
 
 def _begin_run_files(args: argparse.Namespace, marked: MarkedRun) -> None:

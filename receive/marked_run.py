@@ -140,6 +140,8 @@ class MarkedRun:
         lost = self._summary["lost"] if self._summary["exit_code"] is not None else True
         by = EndedBy.SIGNAL if code in _STOPPED else self._summary["ended_by"] or EndedBy.ERROR
         said = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, SystemExit):
+            said = "wrong usage; what was wrong is on standard error"
         return self._summary | {
             "ended_by": by,
             "exit_code": code,

@@ -295,6 +295,37 @@ def test_ends_over_udp(
     assert outcome.lost == (times < 10 and not ended)
 
 
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("ends", [True, False])
+def test_scans_that_follow_each_other_at_once(
+    receive: Receive, transport: str, *, ends: bool
+) -> None:
+    """Of each it is known whether its streams ended, although the next has begun by then."""
+    scans = [
+        Observation(times=6, per_stream=4, scan_id=7 + n, first_heap_count=1 + 100 * n)
+        for n in range(3)
+    ]
+    running = receive(scans[0], reception__transport=transport, reception__max_scans=3)
+    with Sender(running.ports, tcp=transport == "tcp") as sender:
+        for number, observation in enumerate(scans):
+            for stream in range(2):
+                packets = observation.start(stream)
+                for index in range(observation.times):
+                    packets += observation.low(index, stream)
+                sender.send(stream, packets)
+            if ends or number == 2:
+                sender.end(observation)
+            if not ends and number < 2:
+                # Otherwise nothing says that what follows is no late heap.
+                running.recorder.wait_for(6 * (number + 1))
+        outcome = running.finish()
+    by = [scan.end.by for scan in outcome.scans if scan.end is not None]
+    assert by == ["streams-ended" if ends else "next-scan"] * 2 + ["streams-ended"]
+    assert outcome.ended_by == "streams-ended"
+    assert outcome.incomplete != ends
+    assert not outcome.lost
+
+
 def test_one_connection_of_several_that_breaks(receive: Receive) -> None:
     observation = Observation(per_stream=4)
     running = receive(observation, reception__transport="tcp", reception__dump_timeout=0.5)
@@ -403,6 +434,30 @@ def test_one_that_cannot_begin(
     assert f"emu-recv: error: {summary['error']}\n" in done.stderr
     assert not (tmp_path / "ready.json").exists()
     assert not [path.name for path in tmp_path.iterdir() if "partial" in path.name]
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--processes", "0"], ["--no-such-option"], ["--parent", "me"]], ids=str
+)
+def test_wrong_usage_leaves_its_own_too(tmp_path: Path, wrong: list[str]) -> None:
+    left_by_an_earlier_run(tmp_path)
+    files = ["--ready-file", tmp_path / "ready.json", "--summary-file", tmp_path / "summary.json"]
+    assert run("emu-recv", *files, *wrong).returncode == 2
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["ended_by"], summary["exit_code"]) == ("error", 2)
+    assert "wrong usage" in summary["error"]
+    assert not (tmp_path / "ready.json").exists()
+
+
+@pytest.mark.parametrize(
+    "more", [["--check"], ["--help"], ["--check", "--no-such-option"]], ids=str
+)
+def test_what_runs_nothing_touches_nothing(tmp_path: Path, model: Path, more: list[str]) -> None:
+    left_by_an_earlier_run(tmp_path)
+    before = {path: path.read_text() for path in tmp_path.iterdir()}
+    files = ["--ready-file", tmp_path / "ready.json", "--summary-file", tmp_path / "summary.json"]
+    run("emu-recv", *files, *options({"reception.datamodel": model}), *more)
+    assert {path: path.read_text() for path in tmp_path.iterdir()} == before
 
 
 def test_nothing_that_could_be_used_came(tmp_path: Path, model: Path) -> None:

@@ -88,9 +88,12 @@ def test_what_ended_a_scan(
         ),
         (ScanEnd(EndedBy.STREAMS_ENDED, 2, 0, 12, MODEL, 48), "12 of the model's 60 integrations"),
         (
-            ScanEnd(EndedBy.STOPPED, 0, 2, 60, MODEL, 0),
-            "60 of the model's 60 integrations; ended (stopped) before the sender ended its "
-            "streams",
+            ScanEnd(EndedBy.IDLE, 0, 2, 60, MODEL, 0),
+            "60 of the model's 60 integrations; the sender did not end its streams",
+        ),
+        (
+            ScanEnd(EndedBy.STOPPED, 0, 2, 7, MODEL, 0),
+            "7 of the model's 60 integrations; ended (stopped) before the sender ended its streams",
         ),
         (
             ScanEnd(EndedBy.STREAMS_ENDED, 2, 0, 12, MODEL, None),
