@@ -76,7 +76,10 @@ def _receive(folder: Path, sent: Path, transport: str) -> None:
         "transmission.channels_per_stream": _CHANNELS // _STREAMS,
     }
     receiver = subprocess.Popen(  # noqa: S603 (ourselves, an argument list)
-        [*_command("emu-recv"), *_options(own), "--fail-on-loss", "--run-folder", str(run_folder)]
+        [
+            *(*_command("emu-recv"), *_options(own), "--run-folder", str(run_folder)),
+            *("--fail-on-loss", "--fail-on-incomplete"),
+        ]
     )
     try:
         pace = {"transmission.time_interval": 0.02}

@@ -6,12 +6,12 @@ import argparse
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from receive import cli
 from receive.errors import ConfigError
 from receive.marked_run import MarkedRun
-from receive.run_files import check_run_files, write_summary
+from receive.run_files import READY, SUMMARY, check_run_files, remove_left
 from receive.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -45,19 +45,28 @@ def _parser() -> argparse.ArgumentParser:
         "cores), bind nothing, leave nothing behind",
     )
     parser.add_argument(
-        "--fail-on-loss", action="store_true", help="exit with 7 if any data were lost"
+        "--fail-on-loss",
+        action="store_true",
+        help="exit with 7 if any data were lost, those that a broken stream left out included",
+    )
+    parser.add_argument(
+        "--fail-on-incomplete",
+        action="store_true",
+        help="exit with 7 unless each scan brought all integrations of the model, or as many as "
+        "reception.max_dumps asks for, and the ends of its streams",
     )
     parser.add_argument(
         "--ready-file",
         type=Path,
         metavar="FILE",
-        help="write this file, JSON with pid, host and ports, when packets can come",
+        help="write this file, JSON with pid, host and ports, when packets can come; it is removed "
+        "when they cannot any more",
     )
     parser.add_argument(
         "--summary-file",
         type=Path,
         metavar="FILE",
-        help="write the summary of the run, JSON, when it has ended",
+        help="write the summary of the run, JSON, when it has ended, however it has",
     )
     parser.add_argument(
         "--processes",
@@ -93,7 +102,7 @@ def _process_count(text: str) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``emu-recv``; return its exit code."""
-    args = _parser().parse_args(argv)
+    args = _parse(argv)
     if args.parent is not None:
         from receive.processes.parent import end_with  # noqa: PLC0415 (--help must be fast)
 
@@ -101,11 +110,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     cli.setup_logging(args.verbose)
     folder = None if args.check or args.run_folder is None else RunFolder(args.run_folder)
     with MarkedRun(folder) as marked:
+        _begin_run_files(args, marked)
         config = cli.load_config(args)
         config.require_available(ACTS_ON)
-        check_run_files(args.ready_file, args.summary_file, may_write=not args.check)
         if args.processes > 1:
-            return receive_in_shares(config, args, argv)
+            return receive_in_shares(config, args, argv, marked)
         if args.check:
             return check(config)
         if args.next_attempt:
@@ -114,14 +123,48 @@ def main(argv: Sequence[str] | None = None) -> int:
             base = Path(config["reception.outputfilename"])
             config, attempt = next_attempt(config)
             if args.summary_file is not None:
-                args.summary_file = attempt_path(args.summary_file, attempt)
+                marked.summarise_in(attempt_path(args.summary_file, attempt))
             marked.begin(config, base, attempt)
         else:
             marked.begin(config, Path(config["reception.outputfilename"]), 0)
         return receive(config, args, marked)
 
 
-def receive_in_shares(config: Config, args: argparse.Namespace, argv: Sequence[str] | None) -> int:
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return the arguments; wrong ones, too, leave a summary where it is asked for."""
+    try:
+        return _parser().parse_args(argv)
+    except SystemExit as error:
+        if not error.code:  # --help, --version
+            raise
+        files = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+        for option in (READY, SUMMARY):
+            files.add_argument(option, type=Path)
+        for flag in ("--check", "--next-attempt"):
+            files.add_argument(flag, action="store_true")
+        try:
+            args, _ = files.parse_known_args(argv)
+        except argparse.ArgumentError:
+            raise error from None
+        with MarkedRun(None) as marked:
+            _begin_run_files(args, marked)
+            raise
+
+
+def _begin_run_files(args: argparse.Namespace, marked: MarkedRun) -> None:
+    """Refuse files that could not be written, and remove what an earlier run left in them."""
+    check_run_files(args.ready_file, args.summary_file, may_write=not args.check)
+    if args.check:
+        return
+    remove_left(READY, args.ready_file)
+    # Of the next attempt it is not known yet how it is called: the first one's is kept.
+    if args.summary_file is not None and not (args.next_attempt and args.summary_file.exists()):
+        marked.summarise_in(args.summary_file)
+
+
+def receive_in_shares(
+    config: Config, args: argparse.Namespace, argv: Sequence[str] | None, marked: MarkedRun
+) -> int:
     """Receive with several receivers, or print what each would take."""
     from receive.processes.shares import same_command, shares  # noqa: PLC0415 (--help must be fast)
     from receive.processes.supervisor import Supervisor  # noqa: PLC0415
@@ -135,7 +178,7 @@ def receive_in_shares(config: Config, args: argparse.Namespace, argv: Sequence[s
     each = shares(config, args.processes)
     if args.check:
         return check_shares(config, each)
-    return Supervisor(same_command(argv), each).run(args.ready_file, args.summary_file)
+    return Supervisor(same_command(argv), each).run(args.ready_file, marked)
 
 
 def check_shares(config: Config, each: Sequence[dict[str, int]]) -> int:
@@ -213,19 +256,25 @@ def receive(config: Config, args: argparse.Namespace, marked: MarkedRun) -> int:
     # Before anything that takes long, so that those who watch it see it start.
     with monitor(config, stop) as status:
         ready_files = [file for file in (args.ready_file, marked.ready_file) if file is not None]
-        outcome = _run(config, ready_files, stop, status)
+        outcome = _run(config, ready_files, stop, status, marked)
         # One who asks over the network for the end has caught no signal: it ends by itself.
-        exit_code = _exit_code(outcome, caught, fail_on_loss=args.fail_on_loss)
-        report = summary(outcome)
-        marked.end(exit_code, report)
-        _tell(outcome, report, args)
+        exit_code = _exit_code(outcome, caught, args)
+        marked.end(exit_code, summary(outcome))
+        if args.parent is None:
+            sys.stdout.write("\n".join(_summary_lines(outcome)) + "\n")
+            sys.stdout.flush()
         return exit_code
 
 
 def _run(
-    config: Config, ready_files: Sequence[Path], stop: StopRequest, status: Status | None
+    config: Config,
+    ready_files: Sequence[Path],
+    stop: StopRequest,
+    status: Status | None,
+    marked: MarkedRun,
 ) -> Outcome:
     from receive.measurement_set.reader import open_set  # noqa: PLC0415 (--help must be fast)
+    from receive.outcome import summary  # noqa: PLC0415
     from receive.plan import Plan, required_datamodel  # noqa: PLC0415
     from receive.trial import Trial  # noqa: PLC0415
 
@@ -236,22 +285,16 @@ def _run(
 
     trial.result()
     plan = Plan.make(config, open_set(model, visibilities=False).model())
-    return Receiver(config, plan, stop, status).run(ready_files)
-
-
-def _tell(outcome: Outcome, report: dict[str, Any], args: argparse.Namespace) -> None:
-    """Tell people and programs what was received."""
+    receiver = Receiver(config, plan, stop, status)
     try:
-        if args.parent is None:
-            sys.stdout.write("\n".join(_summary_lines(outcome)) + "\n")
-            sys.stdout.flush()
-    finally:
-        # Also when nobody reads the lines.
-        if args.summary_file is not None:
-            write_summary(args.summary_file, report)
+        return receiver.run(ready_files)
+    except BaseException:
+        marked.so_far(summary(receiver.outcome()))
+        raise
 
 
 def _summary_lines(outcome: Outcome) -> list[str]:
+    from receive.ending import last_line, verdict  # noqa: PLC0415 (--help must be fast)
     from receive.progress import format_amount  # noqa: PLC0415 (--help must be fast)
 
     lines = [line for scan in outcome.scans for line in scan.lines()]
@@ -273,21 +316,21 @@ def _summary_lines(outcome: Outcome) -> list[str]:
         lines.append(f"{outcome.after_end} integrations came after their scan had been closed")
     lines += [str(error) for error in outcome.errors]
     dumps = sum(scan.dumps for scan in outcome.scans)
+    amount = format_amount(total, outcome.seconds)
     lines.append(
-        f"received {dumps} integrations, {format_amount(total, outcome.seconds)}: "
-        f"{'DATA WERE LOST' if outcome.lost else 'nothing was lost'}"
+        last_line(dumps, amount, outcome.ended_by, verdict(outcome.ends, lost=outcome.lost))
     )
     return lines
 
 
-def _exit_code(outcome: Outcome, caught: Sequence[int], *, fail_on_loss: bool) -> int:
+def _exit_code(outcome: Outcome, caught: Sequence[int], args: argparse.Namespace) -> int:
     from receive.errors import DataLostError  # noqa: PLC0415 (--help must be fast)
 
     if outcome.errors:
         return outcome.errors[0].exit_code
     if caught:
         return _SIGNAL_EXIT + caught[0]
-    if outcome.lost and fail_on_loss:
+    if (outcome.lost and args.fail_on_loss) or (outcome.incomplete and args.fail_on_incomplete):
         return DataLostError.exit_code
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from receive.errors import NothingReceivedError
@@ -11,6 +12,8 @@ from receive.stream.refusals import in_words
 if TYPE_CHECKING:
     from receive.stream.scans import Scans
     from receive.stream.state import SharedState
+
+logger = logging.getLogger(__name__)
 
 SILENCE_S = 2.0
 """Silence that is worth a word in the progress."""
@@ -42,6 +45,7 @@ class Arrivals:
         self.bytes_per_s = 0.0
         self._looked_s = 0.0
         self._bytes = 0
+        self._told = False
 
     @property
     def seconds(self) -> float:
@@ -61,6 +65,21 @@ class Arrivals:
         silence = f", nothing came for {silent_s:.0f} s" if silent_s > SILENCE_S else ""
         missing = current.missing if current else 0
         return f"{format_bytes(self.bytes_per_s)}/s, {missing} heaps missing{silence}"
+
+    def look(self, state: SharedState) -> None:
+        """Warn, once until data come, of streams that have ended without any."""
+        streams = state.streams
+        empty = (streams["ended"] != 0) & (streams["data_in_epoch"] == 0)
+        if self._scans.current is not None or not empty.any():
+            self._told = False
+        elif not self._told:
+            self._told = True
+            logger.warning(
+                "%d of %d streams have ended without bringing any data: has the sender anything to "
+                "send? Still waiting, until data come or reception.idle_timeout is over",
+                empty.sum(),
+                len(streams),
+            )
 
 
 def nothing_received(waited_s: float, state: SharedState, unreadable: str) -> NothingReceivedError:

@@ -33,6 +33,7 @@ __all__ = [
     "EXIT_CODES",
     "Progress",
     "common_parser",
+    "exit_code_of",
     "load_config",
     "plain_parser",
     "run",
@@ -48,13 +49,14 @@ exit codes:
   4    output: exists, not writable, disk full
   5    network: port in use, address not ours, no route, connection refused
   6    nothing arrived before reception.idle_timeout, or nothing that could be used
-  7    data were lost and --fail-on-loss was given
+  7    data were lost and --fail-on-loss was given, or not all came and --fail-on-incomplete
   8    a consumer failed; the others went on to the end
   130  stopped by SIGINT; everything was closed
   143  stopped by SIGTERM; everything was closed
 """
 
 _OUR_LOGGERS = ("receive", "emulator")
+_DEFECT = 1
 _INTERRUPTED = 130
 _TERMINATED = 143
 _BROKEN_PIPE = 141  # what a shell shows for a command that SIGPIPE ended
@@ -193,16 +195,18 @@ def run(
     except VisReceiveError as error:
         logger.debug("where it was raised:", exc_info=True)
         _say(f"{prog}: error: {' '.join(str(error).split())}")
-        code = error.exit_code
-    except KeyboardInterrupt:
+        code = exit_code_of(error)
+    except KeyboardInterrupt as error:
         _say(f"{prog}: stopped")
-        code = _INTERRUPTED
+        code = exit_code_of(error)
     except SystemExit as error:  # argparse: help, version, usage
-        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        code = exit_code_of(error)
     except OSError as error:
-        code = _system_error(prog, error)
+        code = exit_code_of(error)
+        _say_system_error(prog, error, code)
     except Exception:  # noqa: BLE001 (whatever it is, the user must learn how to report it)
-        code = _defect(prog)
+        _defect(prog)
+        code = _DEFECT
     return code
 
 
@@ -215,17 +219,32 @@ def _say(text: str) -> None:
         write_line(text, sys.stderr)
 
 
-def _system_error(prog: str, error: OSError) -> int:
-    """Return the exit code of an error of the system that nobody made an error of the user."""
-    if error.errno == errno.EPIPE and _stdout_is_broken():
+def exit_code_of(error: BaseException) -> int:
+    """Return the exit code of a command that an error ends."""
+    if isinstance(error, VisReceiveError):
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return _INTERRUPTED
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    if isinstance(error, OSError):
+        if error.errno == errno.EPIPE and _stdout_is_broken():
+            return _BROKEN_PIPE
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return OutputError.exit_code
+    return _DEFECT
+
+
+def _say_system_error(prog: str, error: OSError, code: int) -> None:
+    """Tell of an error of the system that nobody made an error of the user."""
+    if code == _BROKEN_PIPE:
         _forget_stdout()  # such as "| head", which has seen enough
-        return _BROKEN_PIPE
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    elif code == OutputError.exit_code:
         _say(f"{prog}: error: {error.filename or 'standard output'}: {error.strerror}")
         if error.filename is None:
             _forget_stdout()
-        return OutputError.exit_code
-    return _defect(prog)
+    else:
+        _defect(prog)
 
 
 def _stdout_is_broken() -> bool:
@@ -244,10 +263,9 @@ def _forget_stdout() -> None:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
-def _defect(prog: str) -> int:
+def _defect(prog: str) -> None:
     _say(traceback.format_exc().rstrip())
     _say(
         f"{prog}: this is a defect of {prog} {__version__}, not of what you did. Please report it "
         "with the lines above, the command line and the configuration, without credentials."
     )
-    return 1

@@ -8,7 +8,8 @@
     ├── OutputError            4  output exists, not writable, disk full
     ├── NetworkError           5  port in use, address not ours, no route, connection refused
     ├── NothingReceivedError   6  nothing of use arrived before ``reception.idle_timeout``
-    ├── DataLostError          7  data were lost and ``--fail-on-loss`` was given
+    ├── DataLostError          7  data were lost and ``--fail-on-loss`` was given, or not all came
+    │                             and ``--fail-on-incomplete`` was
     ├── ConsumerError          8  a consumer failed; the others went on
     ├── PushError             10  results could not be pushed, or are not there as they are here
     └── NotStartedError       11  no receiver began before ``results.start_timeout``

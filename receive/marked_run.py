@@ -1,12 +1,21 @@
-"""A run that tells the containers beside it, in a run folder, that it goes on and how it ended."""
+"""A run that tells programs how it ended: in its summary file, and in a run folder.
+
+Whatever ends it leaves both, but for what kills the process: no summary and no marker is how a
+crash is known.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from receive.cli import exit_code_of
+from receive.ending import EndedBy
 from receive.errors import VisReceiveError
+from receive.outcome import Outcome, summary
+from receive.run_files import SUMMARY, remove_left, write_summary
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -14,27 +23,27 @@ if TYPE_CHECKING:
     from receive.config import Config
     from receive.run_folder import RunFolder
 
+logger = logging.getLogger(__name__)
+
 _STOPPED = frozenset({130, 143})
-_DEFECT = 1
 
 
 class MarkedRun:
-    """Holds a run folder, and leaves the marker before it lets go.
-
-    A process that is killed leaves none: that is how a crash is known.
+    """Holds a run folder, and leaves summary and marker before it lets go.
 
     Parameters
     ----------
     folder
-        None if nobody is to be told.
+        None if nobody beside it is to be told.
     """
 
     def __init__(self, folder: RunFolder | None) -> None:
         self._folder = folder
         self._hold = folder.hold() if folder is not None else None
         self._told: dict[str, Any] = {"attempt": 0, "base": None}
-        self._summary: dict[str, Any] | None = None
-        self._exit_code = 0
+        self._summary_file: Path | None = None
+        self._summary: dict[str, Any] = summary(Outcome())
+        self._received = False
 
     def __enter__(self) -> Self:
         if self._hold is not None:
@@ -45,6 +54,17 @@ class MarkedRun:
     def ready_file(self) -> Path | None:
         """Where it is to be told that packets can come."""
         return None if self._folder is None else self._folder.ready_file
+
+    def summarise_in(self, file: Path | None) -> None:
+        """Write the summary there; what an earlier run left there is removed at once.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be removed.
+        """
+        remove_left(SUMMARY, file)
+        self._summary_file = file
 
     def begin(self, config: Config, base: Path, attempt: int) -> None:
         """Tell where the sets will be written.
@@ -75,9 +95,13 @@ class MarkedRun:
             }
         )
 
-    def end(self, exit_code: int, summary: dict[str, Any]) -> None:
+    def so_far(self, report: dict[str, Any]) -> None:
+        """Note what was received: an error is about to end the run."""
+        self._summary, self._received = report, True
+
+    def end(self, exit_code: int, report: dict[str, Any]) -> None:
         """Note how the run ended."""
-        self._exit_code, self._summary = exit_code, summary
+        self.so_far(report | {"exit_code": exit_code})
 
     def __exit__(
         self,
@@ -85,32 +109,56 @@ class MarkedRun:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._folder is None or self._hold is None:
-            return
+        unwritten = self._write_summary(self._report(error))
         try:
-            self._folder.write_result(self._result(error))
+            if self._folder is not None:
+                self._folder.write_result(self._result(error or unwritten))
         finally:
-            self._hold.__exit__(None, None, None)
+            if self._hold is not None:
+                self._hold.__exit__(None, None, None)
+        if unwritten is not None:
+            if error is None:
+                raise unwritten
+            logger.error("%s", unwritten)
+
+    def _write_summary(self, report: dict[str, Any]) -> VisReceiveError | None:
+        """Write the summary file; return why it cannot be."""
+        if self._summary_file is None:
+            return None
+        try:
+            write_summary(self._summary_file, report)
+        except VisReceiveError as unwritten:
+            return unwritten
+        return None
+
+    def _report(self, error: BaseException | None) -> dict[str, Any]:
+        """Return the summary of how it really ended."""
+        if error is None:
+            return self._summary
+        code = exit_code_of(error)
+        # What was received is closed and told of; it is only that nobody reads the last lines.
+        lost = self._summary["lost"] if self._summary["exit_code"] is not None else True
+        by = EndedBy.SIGNAL if code in _STOPPED else self._summary["ended_by"] or EndedBy.ERROR
+        said = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, SystemExit):
+            said = "wrong usage; what was wrong is on standard error"
+        return self._summary | {
+            "ended_by": by,
+            "exit_code": code,
+            "error": None if code in _STOPPED else said,
+            "lost": lost,
+        }
 
     def _result(self, error: BaseException | None) -> dict[str, Any]:
-        code = self._exit_code if error is None else _code_of(error)
-        summary = self._summary or {}
-        failures = summary.get("consumers", {}).get("errors", [])
-        if error is not None:
-            failures = [str(error) or type(error).__name__]
+        report = self._report(error)
+        code = report["exit_code"]
         return self._told | {
             "status": "stopped" if code in _STOPPED else "failed" if code else "complete",
             "exit_code": code,
-            "sets": [str(Path(path).absolute()) for path in summary.get("sets", [])],
-            "lost": summary.get("lost", True),
-            "error": failures[0] if failures else None,
-            "summary": self._summary,
+            "ended_by": report["ended_by"],
+            "sets": [str(Path(path).absolute()) for path in report["sets"]],
+            "lost": report["lost"],
+            "incomplete": report["incomplete"],
+            "error": report["error"],
+            "summary": report if self._received else None,
         }
-
-
-def _code_of(error: BaseException) -> int:
-    if isinstance(error, VisReceiveError):
-        return error.exit_code
-    if isinstance(error, SystemExit) and isinstance(error.code, int):
-        return error.code
-    return 130 if isinstance(error, KeyboardInterrupt) else _DEFECT

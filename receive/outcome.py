@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from receive.ending import is_incomplete
+
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from receive.ending import EndedBy, ScanEnd
     from receive.errors import VisReceiveError
     from receive.stream.ledger import ScanLedger
 
@@ -20,6 +23,8 @@ class Outcome:
     ----------
     scans
         Ledgers of its scans.
+    ended_by
+        What ended it; None while it goes on.
     seconds
         From the first heap to the last dump.
     errors
@@ -42,6 +47,7 @@ class Outcome:
     """
 
     scans: list[ScanLedger] = field(default_factory=list)
+    ended_by: EndedBy | None = None
     seconds: float = 0.0
     errors: list[VisReceiveError] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
@@ -54,21 +60,42 @@ class Outcome:
 
     @property
     def lost(self) -> bool:
-        """Whether anything did not come, was refused, or was not consumed."""
+        """Whether anything did not come, was refused, or was not consumed.
+
+        Of what did not come, that which streams that broke left out counts as well.
+        """
         return (
             any(scan.missing for scan in self.scans)
+            or any(end is not None and end.left_out for end in self.ends)
             or any(self.dropped.values())
             or any(self.unconsumed.values())
             or any(self.refused_outside.values())
             or self.after_end > 0
         )
 
+    @property
+    def ends(self) -> list[ScanEnd | None]:
+        """How its scans ended."""
+        return [scan.end for scan in self.scans]
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether there may be more of its scans than came."""
+        return is_incomplete(self.ends)
+
 
 def summary(outcome: Outcome, *, scans: bool = True) -> dict[str, Any]:
-    """Return what a run received, for programs; with or without its scans one by one."""
+    """Return what a run received, for programs; with or without its scans one by one.
+
+    The exit code is not known before the process has done with all.
+    """
     dropped = outcome.kernel_dropped
     return {
+        "ended_by": outcome.ended_by,
+        "exit_code": None,
+        "error": str(outcome.errors[0]) if outcome.errors else None,
         "lost": outcome.lost,
+        "incomplete": outcome.incomplete,
         "seconds": outcome.seconds,
         "payload_bytes": sum(scan.payload_bytes for scan in outcome.scans),
         "integrations_after_end": outcome.after_end,

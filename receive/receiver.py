@@ -11,13 +11,14 @@ from receive.arrivals import Arrivals, nothing_received
 from receive.consumers.base import find_all, load
 from receive.consumers.closed_sets import ClosedSets, ClosesSets
 from receive.consumers.runner import ConsumerThread
+from receive.ending import EndedBy
 from receive.icd.times import ticks_from_mjd_s
 from receive.model.telescope import MATCH_INTERVALS
 from receive.monitor.taking import take
 from receive.outcome import Outcome
 from receive.port_ranges import port_ranges
 from receive.progress import Progress
-from receive.run_files import write_ready
+from receive.run_files import remove_ready, write_ready
 from receive.stream.consumer_share import ConsumerShare
 from receive.stream.ibverbs import IbverbsPort, open_ibverbs
 from receive.stream.refusals import Refusals
@@ -107,6 +108,7 @@ class Receiver:
         self._looked_s = 0.0
         self._taken = 0
         self._taken_per_s = 0.0
+        self._ended_by: EndedBy | None = None
 
     def run(self, ready_files: Sequence[Path] = ()) -> Outcome:
         """Receive until the end of the observation, or until told to stop.
@@ -126,8 +128,6 @@ class Receiver:
         VisReceiveError
             If it cannot begin, or nothing came before `reception.idle_timeout`.
         """
-        for ready_file in ready_files:
-            ready_file.unlink(missing_ok=True)
         with contextlib.ExitStack() as stack:
             sockets = self._bind()
             stack.callback(_close_all, sockets)
@@ -151,20 +151,21 @@ class Receiver:
                 self._status.receive()
                 stack.callback(self._status.close)
             ports = self._announce(sockets, ready_files)
+            stack.callback(remove_ready, ready_files)
             # A connection may be made long before there is anything to send.
             unreadable = None if self._tcp else self._streams.unreadable
             self._refusals = Refusals(self._state, ports, unreadable)
-            self._collect()
+            self._ended_by = self._collect()
             self._scans.update()
             self._streams.stop()
             for dump in self._window.flush(time.monotonic()):
                 if not self._take(dump):
                     break
             if self._scans.current is not None:
-                self._end_scan()
+                self._end_scan(self._ended_by)
         if self._status is not None:
             self._status.end(self._snapshot())
-        return self._outcome()
+        return self.outcome()
 
     def _bind(self) -> Sequence[socket.socket | IbverbsPort]:
         reception = self._config["reception"]
@@ -211,7 +212,8 @@ class Receiver:
             write_ready(ready_file, self._plan.address(self._config, host, ports))
         return ports
 
-    def _collect(self) -> None:
+    def _collect(self) -> EndedBy:
+        """Receive; return why no more is."""
         self._started_s = self._arrivals.moved_s = time.monotonic()
         with Progress("receiving", None, "integrations") as progress:
             while not self._stop.wait(self._poll_s()) and not self._all_failed():
@@ -223,17 +225,23 @@ class Receiver:
                 before = self._dumps
                 for dump in self._window.step(now_s, limit=self._room()):
                     if not self._take(dump):
-                        return
+                        return self._enough()
                 if self._dumps > before:
                     self._arrivals.last_s = time.monotonic()
                     progress.update(self._dumps - before)
                 if self._is_idle(now_s):
                     self._explain_idle(now_s - self._started_s)
-                    return
+                    return EndedBy.IDLE
                 if self._scan_is_over(now_s - self._arrivals.moved_s):
-                    self._end_scan()
+                    self._end_scan(None)
                     if self._enough_scans():
-                        return
+                        return self._enough()
+        return EndedBy.NO_CONSUMER if self._all_failed() else self._stop.asked_by
+
+    def _enough(self) -> EndedBy:
+        """Return why no more is received: the last of the scans asked for ended by that."""
+        end = self._scans.finished[-1].end if self._enough_scans() else None
+        return EndedBy.MAX_DUMPS if end is None or self._enough_dumps() else end.by
 
     def _poll_s(self) -> float:
         """Return how long the buffers that are free can wait for a look."""
@@ -262,6 +270,7 @@ class Receiver:
     def _warn(self, now_s: float) -> None:
         """Tell the operator of what is refused and what consumers have no room for."""
         self._refusals.look(now_s)
+        self._arrivals.look(self._state)
         for consumer in self._consumers:
             consumer.look(now_s)
 
@@ -301,7 +310,7 @@ class Receiver:
             return False
         if self._scans.begins_new(dump):
             if self._scans.current is not None:
-                self._end_scan()
+                self._end_scan(EndedBy.NEXT_SCAN, streams_go_on=dump.epoch == self._scans.epoch)
                 if self._enough_scans():
                     self._window.pool.lend(dump, users=0)
                     return False
@@ -353,13 +362,13 @@ class Receiver:
         for consumer in self._consumers:
             consumer.begin_scan(ledger)
 
-    def _end_scan(self) -> None:
+    def _end_scan(self, cause: EndedBy | None, *, streams_go_on: bool = False) -> None:
         if not self._enough_dumps():
             for payload in self._scans.dropped_payloads():
                 self._offer_empty(payload)
                 if self._enough_dumps():
                     break
-        ledger = self._scans.end()
+        ledger = self._scans.end(cause, streams_go_on=streams_go_on)
         for line in ledger.lines():
             logger.info("Ended %s", line)
         for consumer in self._consumers:
@@ -371,6 +380,7 @@ class Receiver:
                 "Nothing came for reception.idle_timeout = %g s: stopping", self._idle_timeout_s
             )
             return
+        self._ended_by = EndedBy.IDLE
         raise nothing_received(waited_s, self._state, self._streams.unreadable())
 
     def _all_failed(self) -> bool:
@@ -385,7 +395,7 @@ class Receiver:
     def _snapshot(self) -> Snapshot:
         return take(
             time.monotonic(),
-            self._outcome(),
+            self.outcome(),
             self._scans,
             self._window.pool,
             self._consumers,
@@ -399,12 +409,14 @@ class Receiver:
             while not consumer.join(JOIN_STEP_S):
                 self._show()
 
-    def _outcome(self) -> Outcome:
+    def outcome(self) -> Outcome:
+        """Return how the run stands, and in the end how it ended."""
         dropped = self._scans.kernel_drops.counts
         errors = [c.error for c in self._consumers if c.error is not None]
         failed = self._closed_sets.error()
         return Outcome(
             scans=self._scans.so_far(),
+            ended_by=self._ended_by,
             seconds=self._arrivals.seconds,
             errors=errors if failed is None else [*errors, failed],
             dropped={c.name: c.dropped for c in self._consumers},

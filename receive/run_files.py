@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -9,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from receive.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 READY = "--ready-file"
 SUMMARY = "--summary-file"
+_SYSTEM = frozenset({("/", "dev"), ("/", "proc")})
 
 
 def check_run_files(ready: Path | None, summary: Path | None, *, may_write: bool) -> None:
@@ -44,6 +46,39 @@ def check_run_files(ready: Path | None, summary: Path | None, *, may_write: bool
         _check_folder(option, path, may_write=may_write)
 
 
+def remove_left(option: str, path: Path | None) -> None:
+    """Remove what an earlier run left, so that nobody takes it for this one's.
+
+    Devices and pipes are left alone, also those that a name such as ``/dev/stdout`` leads to.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be removed.
+    """
+    if path is None or not path.is_file():
+        return
+    named = {path.absolute().parts[:2], path.readlink().parts[:2] if path.is_symlink() else ()}
+    if named & _SYSTEM:
+        return
+    try:
+        try:
+            path.resolve().unlink(missing_ok=True)
+        except PermissionError:
+            # A file that may be written in a folder that may not.
+            path.write_text("")
+    except OSError as error:
+        raise _refusal(option, path, error) from error
+
+
+def remove_ready(paths: Iterable[Path]) -> None:
+    """Remove ready files that are of this process: packets cannot come any more."""
+    for path in paths:
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            if json.loads(path.read_text())["pid"] == os.getpid():
+                path.unlink()
+
+
 def write_ready(path: Path, content: Mapping[str, Any]) -> None:
     """Write the ready file; whoever sees it sees all of it.
 
@@ -52,26 +87,39 @@ def write_ready(path: Path, content: Mapping[str, Any]) -> None:
     OutputError
         If it cannot be written.
     """
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_text(json.dumps(content))
-        partial.replace(path)
+        _put_in_place(path, json.dumps(content))
     except OSError as error:
         raise _refusal(READY, path, error) from error
 
 
 def write_summary(path: Path, content: Mapping[str, Any]) -> None:
-    """Write the summary file.
+    """Write the summary file; whoever sees it sees all of it, if it is a file.
 
     Raises
     ------
     OutputError
         If it cannot be written.
     """
+    text = json.dumps(content, indent=2) + "\n"
     try:
-        path.write_text(json.dumps(content, indent=2) + "\n")
+        if path.exists():
+            # A device, a pipe, or what the name leads to: what was left of a file is gone.
+            path.write_text(text)
+        else:
+            _put_in_place(path.resolve(), text)
     except OSError as error:
         raise _refusal(SUMMARY, path, error) from error
+
+
+def _put_in_place(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text)
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def _check_folder(option: str, path: Path, *, may_write: bool) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from receive.ending import EndedBy
+
 _STEP_S = 0.05
 
 
@@ -16,9 +18,12 @@ class StopRequest:
 
     def __init__(self) -> None:
         self._asked = False
+        self.asked_by = EndedBy.SIGNAL
+        """Who was the last to ask for the end."""
 
-    def set(self) -> None:
+    def set(self, by: EndedBy = EndedBy.SIGNAL) -> None:
         """Ask for the end."""
+        self.asked_by = by
         self._asked = True
 
     def clear(self) -> None:

@@ -8,17 +8,20 @@ from __future__ import annotations
 import os
 import platform
 import resource
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from receive import __version__
+from receive.ending import EndedBy
 from receive.monitor.exposition import family
 from receive.monitor.status import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from receive.ending import ScanEnd
     from receive.monitor.exposition import Sample
     from receive.monitor.snapshot import ConsumerCounts, Snapshot
     from receive.monitor.status import View
@@ -114,6 +117,15 @@ def _refused(snapshot: Snapshot) -> Iterable[Sample]:
 def _scan_info(snapshot: Snapshot) -> Iterable[Sample]:
     if snapshot.scan is not None:
         yield (str(snapshot.scan), str(snapshot.scan_id)), 1
+
+
+def _ended_by(reasons: Iterable[EndedBy | None]) -> Iterable[Sample]:
+    counted = Counter(reasons)
+    return [((reason.value,), counted[reason]) for reason in EndedBy]
+
+
+def _ends(snapshot: Snapshot) -> list[ScanEnd]:
+    return [end for end in snapshot.outcome.ends if end is not None]
 
 
 def _cpu_seconds(_view: View) -> float:
@@ -252,6 +264,20 @@ METRICS = (
     Metric(
         "scans_ended_total", "counter", "Scans that have ended.",
         _one(lambda snapshot: len(snapshot.outcome.scans) - (snapshot.scan is not None)),
+    ),
+    Metric(
+        "scans_ended_by_total", "counter", "Scans that have ended, by what ended them.",
+        _known(lambda snapshot: _ended_by(end.by for end in _ends(snapshot))), ("ended_by",),
+    ),
+    Metric(
+        "scans_incomplete_total", "counter",
+        "Scans that have ended before the model's last integration, or without the ends of their "
+        "streams.",
+        _one(lambda snapshot: sum(end.is_incomplete for end in _ends(snapshot))),
+    ),
+    Metric(
+        "run_ended_by", "gauge", "1 for what ended the run; 0 for all while it goes on.",
+        _known(lambda snapshot: _ended_by([snapshot.outcome.ended_by])), ("ended_by",),
     ),
     Metric(
         "sets_closed_total", "counter", "Measurement Sets that were closed.",

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from receive.ending import EndedBy
+
 if TYPE_CHECKING:
     from receive.monitor.snapshot import Snapshot
     from receive.stop import StopRequest
@@ -135,5 +137,5 @@ class Status:
         with self._ending:
             if self._state in {State.CLOSING, State.ENDED}:
                 return False
-            self._stop.set()
+            self._stop.set(EndedBy.STOPPED)
             return True

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from receive.ending import ScanEnd, last_line, most_telling, verdict
 from receive.progress import format_amount
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 Summary = dict[str, Any]
 
-_TAKE_FIRST = frozenset({"scan", "scan_id", "group", "stream"})
-_TAKE_LEAST = frozenset(
-    {
-        "first_time",
-        "integrations_empty",
-        "model_integrations_before",
-        "model_integrations_after",
-    }
-)
-_TAKE_GREATEST = frozenset({"last_time", "integrations", "seconds"})
+_TAKE_FIRST = frozenset({"scan", "scan_id", "group", "stream", "exit_code"})
+_CHOOSE: Mapping[str, Callable[[list[Any]], Any]] = {
+    "ended_by": most_telling,
+    **dict.fromkeys(
+        (
+            "first_time",
+            "integrations_empty",
+            "model_integrations_before",
+            "model_integrations_after",
+            "model_integrations_received",
+        ),
+        min,
+    ),
+    **dict.fromkeys(
+        ("last_time", "integrations", "seconds", "model_integrations", "integrations_left_out"),
+        max,
+    ),
+}
+"""What is neither added up nor the same for all."""
 _NO_TIME = "-"
 
 
@@ -38,12 +48,14 @@ def merge(parts: Sequence[Summary | None]) -> Summary:
     Returns
     -------
     dict
-        With the keys of a summary; `lost` is true also where a receiver left none.
+        With the keys of a summary; `lost` and `incomplete` are true also where a receiver left
+        none.  The exit code is for the caller to tell.
     """
     there = [part for part in parts if part is not None]
     merged: Summary = {"lost": False, "seconds": 0.0, "payload_bytes": 0, "scans": []}
     for part in there:
         _merge_into(merged, {key: value for key, value in part.items() if key != "scans"})
+    merged["incomplete"] = len(there) < len(parts) or merged.get("incomplete", False)
     merged["lost"] = len(there) < len(parts) or any(part["lost"] for part in there)
     merged["scans"] = _merge_scans([part["scans"] for part in there])
     return merged
@@ -64,6 +76,8 @@ def lines(merged: Mapping[str, Any]) -> list[str]:
         for group in scan["groups"]
         if group["missing"]
     ]
+    ends = [ScanEnd.from_dict(scan) for scan in merged["scans"]]
+    told += [end.line(scan) for scan, end in enumerate(ends, 1) if end is not None]
     consumers = merged.get("consumers", {})
     told += [
         f"consumer {name} had no room for {count} shares of integrations"
@@ -73,10 +87,8 @@ def lines(merged: Mapping[str, Any]) -> list[str]:
     told += consumers.get("errors", [])
     dumps = sum(scan["integrations"] for scan in merged["scans"])
     amount = format_amount(merged["payload_bytes"], merged["seconds"])
-    told.append(
-        f"received {dumps} integrations, {amount}: "
-        f"{'DATA WERE LOST' if merged['lost'] else 'nothing was lost'}"
-    )
+    said = verdict(ends, lost=merged["lost"])
+    told.append(last_line(dumps, amount, merged.get("ended_by"), said))
     return told
 
 
@@ -116,12 +128,13 @@ def _merge_into(merged: Summary, part: Mapping[str, Any]) -> None:
     for key, value in part.items():
         if key not in merged:
             merged[key] = _copy(value)
-        elif key in _TAKE_FIRST:
+        elif key in _TAKE_FIRST or value is None:
             continue
-        elif key in _TAKE_LEAST or key in _TAKE_GREATEST:
-            known = [one for one in (merged[key], value) if one not in {_NO_TIME, None}]
-            choose = min if key in _TAKE_LEAST else max
-            merged[key] = choose(known) if known else value
+        elif merged[key] is None:
+            merged[key] = _copy(value)
+        elif key in _CHOOSE:
+            known = [one for one in (merged[key], value) if one != _NO_TIME]
+            merged[key] = _CHOOSE[key](known) if known else value
         elif isinstance(value, dict):
             _merge_into(merged[key], value)
         elif isinstance(value, list):

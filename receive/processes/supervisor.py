@@ -22,14 +22,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from receive.cli import write_line
+from receive.ending import EndedBy
 from receive.port_ranges import port_ranges
 from receive.processes.output import PrefixedLines
 from receive.processes.summary import lines, merge
-from receive.run_files import write_ready, write_summary
+from receive.run_files import remove_ready, write_ready
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
+
+    from receive.marked_run import MarkedRun
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +62,10 @@ class _Child:
 
     def look(self) -> None:
         """Find out what has become of it."""
-        if self.ready is None and self.ready_file.exists():
-            self.ready = json.loads(self.ready_file.read_text())
+        # It goes when the receiver has enough, which may be at once.
+        if self.ready is None:
+            with contextlib.suppress(FileNotFoundError):
+                self.ready = json.loads(self.ready_file.read_text())
         if self.exit_code is None:
             code = self.process.poll()
             self.exit_code = _SIGNAL_EXIT - code if code is not None and code < 0 else code
@@ -100,23 +105,21 @@ class Supervisor:
     _told: int = 0
     _gave_up: bool = False
 
-    def run(self, ready_file: Path | None, summary_file: Path | None) -> int:
+    def run(self, ready_file: Path | None, marked: MarkedRun) -> int:
         """Run all receivers to their ends.
 
         Parameters
         ----------
         ready_file
             Written when all of them are ready, with the ports of all in the order of streams.
-        summary_file
-            Written when all have ended.
+        marked
+            Told how all have ended.
 
         Returns
         -------
         int
             The exit code that tells most of those of the receivers; 0 if all ended with that.
         """
-        if ready_file is not None:
-            ready_file.unlink(missing_ok=True)
         for number in _PASSED_ON:
             signal.signal(number, self._on_signal)
         with tempfile.TemporaryDirectory(prefix="emu-recv-") as folder:
@@ -125,18 +128,17 @@ class Supervisor:
                     self._children.append(_start(self.command, index, share, Path(folder)))
                 self._watch(ready_file)
             finally:
+                if ready_file is not None:
+                    remove_ready([ready_file])
                 for child in self._children:
                     child.end()
-            report = self._report()
-        try:
-            if report["scans"] or not self._gave_up:
-                sys.stdout.write("\n".join(lines(report)) + "\n")
-                sys.stdout.flush()
-        finally:
-            # Also when nobody reads the lines.
-            if summary_file is not None:
-                write_summary(summary_file, report)
-        return _worst([child.exit_code or 0 for child in self._children])
+            exit_code = _worst([child.exit_code or 0 for child in self._children])
+            report = self._report(exit_code)
+        marked.end(exit_code, report)
+        if report["scans"] or not self._gave_up:
+            sys.stdout.write("\n".join(lines(report)) + "\n")
+            sys.stdout.flush()
+        return exit_code
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._caught.append(number)
@@ -211,9 +213,19 @@ class Supervisor:
         if ready_file is not None:
             write_ready(ready_file, {"pid": os.getpid(), "host": host, "ports": ports})
 
-    def _report(self) -> dict[str, Any]:
+    def _report(self, exit_code: int) -> dict[str, Any]:
         parts = [_read_summary(child.summary_file) for child in self._children]
         report = merge(parts)
+        telling = next((child for child in self._children if child.exit_code == exit_code), None)
+        if telling is not None and parts[telling.index] is None:
+            # Whatever the others say.
+            report["ended_by"] = EndedBy.ERROR
+            report["error"] = (
+                f"receiver {telling.name} (process {telling.process.pid}) ended with exit code "
+                f"{exit_code} and left no summary"
+            )
+        elif telling is not None and exit_code:
+            report["error"] = (parts[telling.index] or {})["error"]
         report["processes"] = [
             {
                 "process": child.index,

@@ -287,5 +287,5 @@ class Beliefs:
         if self._is_first(slot):
             # Alone it may be the first of a sender that takes its time.
             of_epoch = state.entry_epoch[slots] == state.entry_epoch[slot]
-            return np.count_nonzero(of_epoch) > 1 and waited_s > self._pace.long_s
+            return int(np.count_nonzero(of_epoch)) > 1 and waited_s > self._pace.long_s
         return waited_s > max(self._dump_timeout_s, 2 * self._pace.quiet_s)

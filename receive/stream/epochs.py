@@ -12,6 +12,7 @@ as soon as a heap comes that goes on there.
 from __future__ import annotations
 
 import numba
+import numpy as np
 from numba import njit
 from spead2.numba import intp_to_voidptr
 
@@ -19,6 +20,7 @@ from receive.stream.atomics import compare_and_swap, fence, raise_to
 from receive.stream.starts import follows_count, take_pending
 from receive.stream.state import (
     ABANDONED,
+    BY_END_HEAP,
     ENTRIES,
     EPOCHS,
     MAX_UNSETTLED,
@@ -132,8 +134,15 @@ def enter_epoch(shared, stream, settled, epoch, state, block, seen, present, own
                 and not present[block[slot], group]
             ):
                 seen[slot, group] = ABANDONED
+    if stream[0].data_in_epoch > 0:
+        left = numba.carray(
+            intp_to_voidptr(shared[0].left), (EPOCHS, shared[0].groups), dtype=np.int64
+        )
+        ended = stream[0].ended == BY_END_HEAP
+        left[stream[0].epoch % EPOCHS, stream[0].index] = 2 * stream[0].epoch + ended
     if stream[0].epoch <= settled[0]:
         stream[0].back_epoch = stream[0].epoch
+        stream[0].back_ended = stream[0].ended
         stream[0].back_data = stream[0].data_in_epoch
         stream[0].back_starts = stream[0].starts
         stream[0].back_start_count = stream[0].start_count

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from receive.ending import RUNNING, ScanEnd
 from receive.icd.times import iso_from_mjd_s, mjd_s_from_ticks
 from receive.stream.state import MALFORMED, REASON_TEXT, Reason
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from receive.ending import EndedBy
     from receive.stream.dump import Dump
 
 
@@ -43,6 +45,10 @@ class ScanLedger:
         Integrations of the model before the first and after the last that came, of which nothing
         is expected: the sender may begin and end where it likes.  None where the model holds none
         of the times.
+    in_model
+        Integrations of which something came at times that the model holds.
+    end
+        How it ended; None as long as it goes on.
     payload_bytes
         Bytes of records received.
     """
@@ -57,6 +63,8 @@ class ScanLedger:
     last_ticks: int = 0
     model_before: int | None = None
     model_after: int | None = None
+    in_model: int = 0
+    end: ScanEnd | None = None
     kernel_before: NDArray[np.int64] | None = None
     kernel_dropped: NDArray[np.int64] | None = None
     received: NDArray[np.int64] = field(init=False)
@@ -72,6 +80,20 @@ class ScanLedger:
         self.received += dump.present
         self.first_ticks = self.first_ticks or dump.ticks
         self.last_ticks = dump.ticks
+
+    def add_in_model(self, index: int, integrations: int) -> None:
+        """Count that the dump is the model's integration `index`, of so many."""
+        if self.model_before is None:
+            self.model_before = index
+        self.model_after = integrations - 1 - index
+        self.in_model += 1
+
+    def finish(self, by: EndedBy, ended: int, unended: int, integrations: int) -> None:
+        """Note what ended it, how many streams did and did not, and what the model has."""
+        came = self.dumps - self.empty_dumps if self.model_after is None else self.in_model
+        self.end = ScanEnd(
+            by, ended, unended, min(came, integrations), integrations, self.model_after
+        )
 
     def add_empty(self) -> None:
         """Count an integration of which nothing came."""
@@ -124,6 +146,7 @@ class ScanLedger:
             "last_time": _iso(self.last_ticks),
             "model_integrations_before": self.model_before,
             "model_integrations_after": self.model_after,
+            **(RUNNING if self.end is None else self.end.as_dict()),
             "heaps_expected": self.expected,
             "heaps_received": int(self.received.sum()),
             "heaps_missing": self.missing,
@@ -164,6 +187,8 @@ class ScanLedger:
                 f"of the model's integrations {self.model_before or 0} before the first and "
                 f"{self.model_after or 0} after the last did not come"
             )
+        if self.end is not None:
+            lines.append(self.end.line(self.index))
         lines += [
             self._group_line(int(group))
             + (f"; kernel dropped {dropped[group]} packets" if dropped[group] else "")

@@ -133,6 +133,12 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
             stream[0].pending_count = -1
         stream[0].reconnected = 0
     if items[CONTROL] == _STOP:
+        if (
+            stream[0].epoch > settled[0]
+            and follows_count(stream[0].back_count, stream[0].back_step, heap_count)
+            and not follows_count(stream[0].last_count, stream[0].step, heap_count)
+        ):
+            return_to_settled(shared, stream, state, epochs, blocks, seen, present, owner)
         stream[0].stop_follows = follows_count(stream[0].last_count, stream[0].step, heap_count)
         stream[0].stop_count = heap_count
         stream[0].ended = 1

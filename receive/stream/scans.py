@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from receive.ending import scan_ended_by
 from receive.icd.payload import Payload, PayloadPart
 from receive.icd.records import RECORD_DTYPE, Telescope
 from receive.icd.times import mjd_s_from_ticks, split_ticks, ticks_from_mjd_s
+from receive.stream.ends import stream_ends
 from receive.stream.kernel_drops import KernelDrops
 from receive.stream.ledger import ScanLedger
 from receive.stream.state import EPOCHS, REASON_TEXT, Reason
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from receive.ending import EndedBy
     from receive.model import TelescopeModel
     from receive.stream.dump import Dump
     from receive.stream.state import SharedState
@@ -127,11 +130,21 @@ class Scans:
         self.update()
         return self.current
 
-    def end(self) -> ScanLedger:
-        """End the current scan and return its ledger."""
+    def end(self, cause: EndedBy | None, *, streams_go_on: bool = False) -> ScanLedger:
+        """End the current scan and return its ledger.
+
+        Parameters
+        ----------
+        cause
+            Why it is not waited for any longer; None if its streams are over.
+        streams_go_on
+            Whether its streams have gone on to another scan without an end between.
+        """
         if self.current is None:
             raise ValueError("no scan has begun")
         self.update()
+        ends = (0, 0, 0) if streams_go_on else stream_ends(self._state, self._epoch)
+        self.current.finish(scan_ended_by(cause, *ends), *ends[:2], self._model.num_times)
         ended, self.current = self.current, None
         self.finished.append(ended)
         self._ended_dumps += ended.dumps
@@ -208,9 +221,7 @@ class Scans:
             yield self._payload(ticks, gap_index, None), False
         self.current.add(dump)
         if index is not None:
-            if self.current.model_before is None:
-                self.current.model_before = index
-            self.current.model_after = self._model.num_times - 1 - index
+            self.current.add_in_model(index, self._model.num_times)
         self._last_ticks, self._last_index = dump.ticks, index
         yield self._payload(dump.ticks, index, dump), True
 

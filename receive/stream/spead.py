@@ -18,7 +18,7 @@ from receive.port_ranges import port_ranges
 from receive.stream.connections import ports_in_use
 from receive.stream.ibverbs import IbverbsPort
 from receive.stream.placement import ITEM_IDS, place
-from receive.stream.state import LIVE_HEAPS, SharedState
+from receive.stream.state import BROKEN, LIVE_HEAPS, SharedState
 
 if TYPE_CHECKING:
     import socket
@@ -167,7 +167,7 @@ class SpeadStreams:
             self._streams[index].stop()
             record = self._state.streams[index : index + 1]
             # The end heap may be lacking: the sender died.
-            record["ended"] |= record["data_in_epoch"] > 0
+            record["ended"][(record["ended"] == 0) & (record["data_in_epoch"] > 0)] = BROKEN
             # Every heap that the old stream had in the air is gone with it.
             record["begun"] += LIVE_HEAPS
             record["reconnected"] = 1

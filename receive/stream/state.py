@@ -117,6 +117,8 @@ REPEATED_START_MS = 500
 No sender starts, dies and starts again as quickly."""
 ABANDONED = 2
 """Value of `seen` for a heap whose sender began again before it was whole."""
+BY_END_HEAP, BROKEN = 1, 2
+"""Values of `ended`: the stream brought its end, or its connection ended without one."""
 
 _POINTERS = (
     "entry_state",
@@ -140,6 +142,7 @@ _POINTERS = (
     "horizon",
     "dropped_until",
     "start_epoch",
+    "left",
     "model_time",
     "model_tolerance",
     "refused",
@@ -189,7 +192,7 @@ def compiled_for() -> str:
     constants = (
         [(name, str(dtype), offset) for name, (dtype, offset) in _fields(SHARED_DTYPE)],
         (ENTRIES, EPOCHS, MAX_UNSETTLED, MAX_TENTATIVE, NEAR_HEAPS),
-        (PENDING_ROWS, REPEATED_START_MS, ABANDONED),
+        (PENDING_ROWS, REPEATED_START_MS, ABANDONED, BY_END_HEAP),
         [[(member.name, member.value) for member in kind] for kind in (EntryState, Belief, Reason)],
         (CONTROL_BYTES, HEAD_ROOM_BYTES),
         [Path(__file__).with_name(name).read_bytes() for name in _INLINED],
@@ -256,6 +259,7 @@ STREAM_DTYPE = np.dtype(
         ("adoptions", np.int64),
         # Where the stream was in the last epoch that is believed, to which it may have to return.
         ("back_epoch", np.int64),
+        ("back_ended", np.int64),
         ("back_data", np.int64),
         ("back_starts", np.int64),
         ("back_start_count", np.int64),
@@ -349,6 +353,8 @@ class SharedState:
         self.dropped_until = np.zeros(EPOCHS, np.uint64)
         self.start_epoch = np.full((PENDING_ROWS, groups), -1, np.int64)
         """The epoch that a pending start began; -1 until it has begun one."""
+        self.left = np.full((EPOCHS, groups), -1, np.int64)
+        """Epochs that a stream has brought data of and left: twice the number, 1 more if ended."""
         self.model_time = np.ascontiguousarray(model_time, np.uint64)
         self.model_tolerance = np.ascontiguousarray(model_tolerance, np.int64)
         self.refused = np.zeros((groups, len(Reason)), np.int64)

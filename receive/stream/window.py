@@ -188,8 +188,10 @@ class Window:
         """Whether every stream has ended this start of the sender, or has begun a newer one."""
         streams = self._state.streams
         epochs = streams["epoch"]
-        newer = (epochs > epoch) & (epochs <= self._state.settled_epoch)
-        return bool((newer | ((epochs == epoch) & (streams["ended"] != 0))).all())
+        newer, unsettled = epochs > epoch, epochs > self._state.settled_epoch
+        left = unsettled & (streams["back_epoch"] == epoch) & (streams["back_ended"] != 0)
+        over = (newer & ~unsettled) | left | ((epochs == epoch) & (streams["ended"] != 0))
+        return bool(over.all())
 
     def ended_s(self) -> float:
         """Return how long nothing may come before streams that have ended are taken at their word.

@@ -229,7 +229,9 @@ def test_a_run_too_short_for_a_rate_tells_none(model: Path, tmp_path: Path) -> N
     send(receiver, model, {"reader.num_timestamps": 1})
     assert receiver.wait() == 0, receiver.log
     (line,) = [line for line in receiver.log.splitlines() if line.startswith("received 1 ")]
-    assert re.fullmatch(r"received 1 integrations, [\d.]+ \w+: nothing was lost", line)
+    assert re.fullmatch(
+        r"received 1 integrations, [\d.]+ \w+, ended_by=max-dumps: nothing was lost", line
+    )
 
 
 def code_blocks(language: str) -> list[str]:

@@ -98,6 +98,9 @@ def test_metrics_add_up_and_are_the_ledger(monitored: Any, simulated: Path) -> N
     live = running.summary()
     running.stop()
     summary = running.receiver.summary()
+    # Before the end nobody knows how it will be.
+    assert (live.pop("ended_by"), summary.pop("ended_by")) == (None, "stopped")
+    assert (live.pop("exit_code"), summary.pop("exit_code")) == (None, 0)
     assert {key: live[key] for key in summary} == summary
     assert live["state"] == "receiving"
     assert live["current_scan"] is None
@@ -119,6 +122,9 @@ def test_metrics_add_up_and_are_the_ledger(monitored: Any, simulated: Path) -> N
     assert total(told["kernel_dropped_packets_total"]) == summary["kernel_dropped_packets"]
     assert total(told["dumps_total"]) == 2 * INTEGRATIONS
     assert total(told["scans_ended_total"]) == 2
+    by = {labels[0][1]: n for labels, n in told["scans_ended_by_total"].samples.items() if n}
+    assert by == {scan["ended_by"]: 2 for scan in summary["scans"]} == {"streams-ended": 2}
+    assert total(told["scans_incomplete_total"]) == total(told["run_ended_by"]) == 0
     assert told["consumer_dumps_taken_total"].samples == {
         (("consumer", "mswriter"),): 2 * INTEGRATIONS
     }

@@ -67,7 +67,10 @@ def test_a_killed_tcp_sender_ends_the_scan(receive: Receive, *, reset: bool) -> 
     begin(sender, observation, range(6))
     running.recorder.wait_for(6)
     sender.close(reset=reset)
-    assert not running.finish().lost
+    [scan] = running.finish().scans
+    assert scan.missing == 0
+    assert scan.end is not None
+    assert (scan.end.by, scan.end.left_out) == ("peer-lost", 4)
     assert_same(running.recorder.taken, observation, range(6))
 
 
@@ -84,7 +87,10 @@ def test_a_tcp_sender_that_starts_again_begins_a_new_set(receive: Receive, *, re
         begin(sender, again, range(again.times))
         sender.end(again)
         outcome = running.finish()
-    assert not outcome.lost
+    assert [(scan.missing, scan.end.by) for scan in outcome.scans if scan.end is not None] == [
+        (0, "next-scan"),
+        (0, "streams-ended"),
+    ]
     assert [scan.dumps for scan in outcome.scans] == [6, again.times]
     assert_same(running.recorder.taken[:6], observation, range(6))
     assert_same(running.recorder.taken[6:], again)
@@ -106,7 +112,10 @@ def test_a_udp_sender_that_starts_again_with_the_same_times_begins_a_new_set(
         sender.end(again)
         outcome = running.finish()
     assert style
-    assert not outcome.lost
+    assert [(scan.missing, scan.end.by) for scan in outcome.scans if scan.end is not None] == [
+        (0, "next-scan"),
+        (0, "streams-ended"),
+    ]
     assert [scan.dumps for scan in outcome.scans] == [6, again.times]
     assert_same(running.recorder.taken[:6], observation, range(6))
     assert_same(running.recorder.taken[6:], again)
@@ -299,7 +308,10 @@ def test_a_start_heap_lost_on_one_stream_of_a_second_run_loses_no_data(receive: 
         begin(sender, again, range(1, again.times), start=False)
         sender.end(again)
         outcome = running.finish()
-    assert not outcome.lost
+    assert [(scan.missing, scan.end.by) for scan in outcome.scans if scan.end is not None] == [
+        (0, "next-scan"),
+        (0, "streams-ended"),
+    ]
     assert [scan.dumps for scan in outcome.scans] == [6, again.times]
     assert_same(running.recorder.taken[6:], again)
 

@@ -90,6 +90,7 @@ def test_a_sender_waits_for_the_receiver_beside_it_and_the_marker_tells_of_the_e
     assert result["base"] == str(output)
     assert result["lost"] is False
     assert result["error"] is None
+    assert (result["ended_by"], result["incomplete"]) == ("streams-ended", False)
     assert result["summary"]["scans"][0]["heaps_received"] == 10
     ok("ms-diff", "--round-trip", observation, output)
 
@@ -133,6 +134,7 @@ def test_a_stopped_receiver_leaves_a_marker_that_says_so(
     result = folder.result()
     assert result is not None
     assert (result["status"], result["exit_code"]) == ("stopped", 143)
+    assert result["ended_by"] == "signal"
 
 
 def test_a_killed_receiver_releases_the_lock_and_leaves_no_marker(
@@ -160,6 +162,7 @@ def test_a_receiver_that_cannot_begin_says_so_to_those_beside_it(
     assert result is not None
     assert (result["status"], result["exit_code"], result["sets"]) == ("failed", 3, [])
     assert "none.ms" in result["error"]
+    assert result["ended_by"] == "error"
     done = send(folder, observation)
     assert done.returncode == 5
     assert "ended before it was ready" in done.stderr

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from receive.ending import EndedBy
 from receive.stream.state import Reason
 from tests.integration.senders import Observation, Sender
 from tests.integration.stranger import Stranger
@@ -54,9 +55,11 @@ def test_every_integration_arrives_whoever_else_sends(receive: Receive, seed: in
     observation = observation_of(seed)
     running = receive(observation)
     send(running, observation, Stranger(running.ports, observation, seed))
-    outcome = running.end()
+    outcome = running.finish()
     assert_same(running.recorder.taken, observation, range(RECEIVED))
     (ledger,) = outcome.scans
     assert (ledger.scan_id, ledger.missing) == (observation.scan_id, 0)
+    assert ledger.end is not None
+    assert ledger.end.by is EndedBy.STREAMS_ENDED
     assert ledger.expected == int(ledger.received.sum())
     assert running.refused(Reason.BAD_TIME) + running.refused(Reason.LATE) > 0

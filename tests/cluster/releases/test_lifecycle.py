@@ -57,7 +57,8 @@ def test_upgrades_leave_an_observation_as_it_is_or_are_refused_while_it_runs_and
     release.wait_until_closed(release.closed_sets() + 1)
     release.end()
     release.wait_until_complete()
-    assert "nothing was lost" in release.logs("receiver")
+    assert "ended_by=stopped" in release.logs("receiver")
+    assert "DATA WERE LOST" not in release.logs("receiver")
 
     refusal = f"is over, and its configuration cannot be changed any more: {undo}"
     assert f"observation {release.name} {refusal}" in refused(release, changed)
