@@ -1,20 +1,19 @@
 """Who passes to a stream: what becomes of the packets that the kernel did not give to spead2.
 
-A gate stands at each port.  What a sender that is not known yet sends lies in the socket beside
-the stream's own (`source_filter`), is looked at here, and goes on to spead2 by a detour, in
-order.  As soon as the sender is known the kernel is told, and no more of it is seen here.
+A gate stands at each port.  What lies in the socket beside the stream's own (`source_filter`) is
+looked at here, and refused or sent on to spead2 by a detour.  As soon as a sender is known the
+kernel is told, and no more of it is seen here.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from receive.stream.first_packets import Kind, Packet
+from receive.stream.first_packets import Kind
 from receive.stream.kernel_drops import dropped
-from receive.stream.source_filter import Rule, Source
+from receive.stream.source_filter import Rule, Source, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,9 +36,6 @@ ACTIVE_S = 1.0
 BATCH = 512
 """Packets that are read before the kernel is told of who sent them."""
 MOST_KNOWN = 32
-MANY_PACKETS = 64
-"""Whoever sent so many, of whatever kind, needs no detour."""
-MOST_UNKNOWN = 1024
 
 
 class Gate:
@@ -136,16 +132,12 @@ class Gate:
         self.divided.close()
 
 
-@dataclass
-class _Passing:
-    """A sender on its way to be known."""
-
-    packets: int = 0
-    begun: Packet | None = None
-
-
 class Observed(Gate):
     """A gate through which everybody passes, and where it is seen who does.
+
+    Few packets come beside: of those whom nobody knows yet some by chance, and, while the sender
+    is known and at work, the starts and ends of streams of all others.  Were it everything that an
+    unknown sender sends, a burst would have to wait for this thread.
 
     Parameters
     ----------
@@ -155,8 +147,8 @@ class Observed(Gate):
         The way on; None where the stream has had the packet already (groups).
     packets
         Returns how many packets the stream has received.
-    has_ended
-        Returns whether the stream's sender has ended it.
+    has_data, has_ended
+        Return whether the stream's sender has sent data, and has ended it.
     """
 
     def __init__(
@@ -168,6 +160,7 @@ class Observed(Gate):
         reader: PacketReader,
         detour: Detour | None,
         packets: Callable[[], int],
+        has_data: Callable[[], bool],
         has_ended: Callable[[], bool],
     ) -> None:
         super().__init__(stream, divided, account)
@@ -175,39 +168,27 @@ class Observed(Gate):
         self._reader = reader
         self._detour = detour
         self._packets = packets
+        self._has_data = has_data
         self._has_ended = has_ended
-        self._packets_seen = 0
+        self._packets_seen = self._before = self._burst = 0
         self._moved_s = 0.0
-        self._unknown: dict[Source, _Passing] = {}
-        # With whether parts of heaps go straight on.
-        self._known: dict[Source, bool] = {}
+        self._known: set[Source] = set()
         self._current: Source | None = None
         self._past: set[Source] = set()
+        self._watch = Watch()
+        divided.take_all()
 
     def take(self, source: Source, packet: memoryview) -> bool:
         """Learn whom a packet is from and send it on."""
-        joins = source not in self._known and self._learn(source, packet)
+        kind = self._reader.read(packet).kind
+        if kind is not Kind.NOISE:
+            self._sender(source)
         if self._detour is not None:
             self._detour.put(packet)
+        joins = self.urgent and kind not in {Kind.NOISE, Kind.STOP} and source not in self._known
+        if joins:
+            self._known.add(source)
         return joins
-
-    def _learn(self, source: Source, packet: memoryview) -> bool:
-        passing = self._unknown.get(source)
-        if passing is None:
-            if len(self._unknown) >= MOST_UNKNOWN:
-                self._unknown.clear()
-            passing = self._unknown[source] = _Passing()
-        said = self._reader.read(packet, passing.begun)
-        passing.packets += 1
-        if said.kind is Kind.START:
-            passing.begun = said
-        if said.kind in {Kind.START, Kind.STOP, Kind.DATA}:
-            self._sender(source)
-        if said.kind not in {Kind.START, Kind.DATA} and passing.packets < MANY_PACKETS:
-            return False
-        self._known[source] = False
-        del self._unknown[source]
-        return self.urgent
 
     def _sender(self, source: Source) -> None:
         """Note whose heaps these are: the sender's, its successor's, or a second one's."""
@@ -221,51 +202,68 @@ class Observed(Gate):
             self._account.second(self.stream, self._current, source)
         else:
             # Should the old one go on, it is seen again.
-            self._known.pop(self._current, None)
+            self._known.discard(self._current)
             if len(self._past) < MOST_KNOWN:
                 self._past.add(self._current)
             self._current = source
 
     def join(self) -> None:
-        """Let those who are known by now go straight to the stream, but for parts of heaps."""
-        super().join()
+        """Look no more at those who are known by now."""
         self._apply()
 
-    def settled(self) -> None:
-        """Let those who are known go straight to the stream."""
-        self._known = dict.fromkeys(self._known, True)
-        if self.urgent:
-            self._apply()
-
     def _apply(self) -> None:
-        known = self._known.items()
         try:
-            self.divided.take([Rule(one.network, one.port, not whole) for one, whole in known])
+            self.divided.watch([Rule(one.network, one.port) for one in self._known], self._watch)
         except OSError as error:
             logger.debug("The kernel takes no more senders: %s", error)
             self.overrun()
         else:
-            if len(known) > MOST_KNOWN:
+            if len(self._known) > MOST_KNOWN:
                 self.overrun()
 
     def tick(self, now_s: float) -> None:
-        """See whether something comes."""
+        """See how much comes, so that few of its packets come here."""
         super().tick(now_s)
         packets = self._packets()
-        if packets != self._packets_seen:
-            self._packets_seen, self._moved_s = packets, now_s
+        came, self._packets_seen = packets - self._packets_seen, packets
+        if came:
+            self._moved_s = now_s
+        one_in = self._one_in(came)
+        active = now_s - self._moved_s < ACTIVE_S
+        if not active:
+            self._known.clear()
+        watch = Watch(one_in, controls=active and bool(self._known))
+        if self.urgent and watch != self._watch:
+            self._watch = watch
+            self._apply()
+
+    def _one_in(self, came: int) -> int:
+        """Return of how many packets one is to be looked at: about one until the next look."""
+        before, self._before = self._before, came
+        self._burst += came
+        one_in = self._watch.one_in
+        if not self._has_data():
+            one_in = 0
+        elif came and before:
+            one_in = 1 << came.bit_length()
+        elif before:
+            # The next time as many will come.
+            one_in = 1 << (self._burst - 1).bit_length()
+        if not came:
+            self._burst = 0
+        return one_in
 
     def scan_ended(self) -> None:
-        """Look again at who sends, if that had been given up."""
-        if not self.urgent:
-            self.urgent = True
-            self._known.clear()
-            self._unknown.clear()
-            self._apply()
+        """Forget who sent: the next scan may be another one's."""
+        self.urgent = True
+        self._known.clear()
+        self._past.clear()
+        self._current = None
+        self._watch = Watch()
+        self._apply()
 
     def overrun(self) -> None:
         """Let everything pass unseen, until the next scan."""
         logger.debug("Port of stream %d: too many senders to tell them apart", self.stream)
         self.urgent = False
-        self._known.clear()
         self.divided.take_all()

@@ -126,7 +126,6 @@ class Senders:
         divided = Divided(
             opened,
             endpoint,
-            watched=word == ANY and endpoint.is_multicast,
             buffer_bytes=_STRANGERS_BUFFER_BYTES if rules else granted_bytes(opened),
         )
         try:
@@ -169,6 +168,7 @@ class Senders:
             reader=reader,
             detour=None if divided.is_multicast else self._detour(divided),
             packets=lambda: self._packets(stream),
+            has_data=lambda: bool(record["data_in_epoch"][stream]),
             has_ended=lambda: bool(record["ended"][stream]),
         )
 

@@ -33,12 +33,17 @@ _LOAD_WORD, _LOAD_HALF, _LOAD_BYTE, _LOAD_HALF_AT_X = 0x20, 0x28, 0x30, 0x48
 _X_HEADER_LENGTH, _X_CONSTANT, _LOAD_MEMORY, _STORE = 0xB1, 0x01, 0x60, 0x02
 _AND, _SHIFT_RIGHT, _JUMP, _IF_EQUAL, _IF_GREATER, _RETURN = 0x54, 0x74, 0x05, 0x15, 0x25, 0x06
 _V4_SOURCE, _V6_SOURCE, _V6_HEADER_BYTES, _UDP_HEADER_BYTES = 12, 8, 40, 8
-_ITEM_COUNT = 6
+_ITEM_COUNT, _FIRST_POINTER = 6, 8
 _ITEMS_OF_ANY = 4
 """Every SPEAD packet has these: number and length of the heap, offset and length of its part."""
 _ADDRESS, _PORT = 0, 1
 _WHOLE = 0xFFFFFFFF
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+_CONTROL_ID = 0x8006
+_POINTERS_LOOKED_AT = 24
+_RANDOM = 0xFFFFF038
+_TAX = 0x07
+_IF_EQUAL_X = 0x1D
 Instruction = tuple[int, int, int, int]
 
 
@@ -62,6 +67,25 @@ class Rule:
     heads_only: bool = False
 
 
+@dataclass(frozen=True)
+class Watch:
+    """What is diverted of sources that no rule names, where everybody passes.
+
+    Few packets, and none that another one must not overtake: parts of heaps behind the first, and
+    heaps of one packet.
+
+    Attributes
+    ----------
+    one_in
+        Of so many of them, one by chance; 0 is none.
+    controls
+        Starts and ends of streams.
+    """
+
+    one_in: int = 0
+    controls: bool = False
+
+
 def unmapped(network: Network) -> Network:
     """Return a network as packets carry it: IPv4 also where a socket calls it IPv6."""
     if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
@@ -70,7 +94,9 @@ def unmapped(network: Network) -> Network:
     return network
 
 
-def program(rules: Sequence[Rule], *, taken: int, rest: int, payload: int) -> bytes:
+def program(
+    rules: Sequence[Rule], *, taken: int, rest: int, payload: int, watch: Watch | None = None
+) -> bytes:
     """Return a program that returns `taken` for packets that a rule holds for, `rest` for others.
 
     Parameters
@@ -81,11 +107,15 @@ def program(rules: Sequence[Rule], *, taken: int, rest: int, payload: int) -> by
         What to return.
     payload
         Where the program finds the datagram's content: at 0 on a pair, at 8 on one socket.
+    watch
+        Return `rest` for these only; what is too short to tell is 0.
     """
     both: dict[int, list[Instruction]] = {4: [], 6: []}
     for rule in rules:
         both[rule.network.version] += _block(rule, taken, payload)
     ends: list[Instruction] = [(_RETURN, 0, 0, rest)]
+    if watch is not None:
+        ends = [*_watched(watch, taken, rest, payload), (_RETURN, 0, 0, taken)]
     v4 = [
         (_LOAD_WORD, 0, 0, _NET + _V4_SOURCE),
         (_STORE, 0, 0, _ADDRESS),
@@ -116,7 +146,7 @@ def program(rules: Sequence[Rule], *, taken: int, rest: int, payload: int) -> by
 
 def _block(rule: Rule, taken: int, payload: int) -> list[Instruction]:
     """Return what returns `taken` if a rule holds, and goes on behind it if not."""
-    # Each test is what to load and how; a jump that is to leave the block is marked by None.
+    # Each test is what to load, and the jump that leaves the block unless it holds.
     tests: list[tuple[list[Instruction], int, int]] = []
     words = struct.unpack(
         f">{rule.network.max_prefixlen // 32}I", rule.network.network_address.packed
@@ -146,6 +176,37 @@ def _block(rule: Rule, taken: int, payload: int) -> list[Instruction]:
     return [*block, (_RETURN, 0, 0, taken)]
 
 
+def _watched(watch: Watch, taken: int, rest: int, payload: int) -> list[Instruction]:
+    """Return what returns `rest` for what is watched, and goes on behind it if not."""
+    first = payload + _FIRST_POINTER
+    found: list[Instruction] = []
+    for number in range(_POINTERS_LOOKED_AT if watch != Watch() else 0):
+        found += [
+            (_LOAD_HALF, 0, 0, first + 8 * number),
+            (_IF_EQUAL, 0, 1, _CONTROL_ID),
+            (_RETURN, 0, 0, rest if watch.controls else taken),
+        ]
+    if not watch.one_in:
+        return found
+    # In the order in which everybody sends them.
+    for number in range(_ITEMS_OF_ANY):
+        left = 2 * (_ITEMS_OF_ANY - number - 1) + 9
+        found.append((_LOAD_HALF, 0, 0, first + 8 * number))
+        found.append((_IF_EQUAL, 0, left, 0x8001 + number))
+    return [
+        *found,
+        (_LOAD_WORD, 0, 0, first + 8 * 2 + 4),
+        (_IF_EQUAL, 0, 4, 0),
+        (_LOAD_WORD, 0, 0, first + 8 * 3 + 4),
+        (_TAX, 0, 0, 0),
+        (_LOAD_WORD, 0, 0, first + 8 + 4),
+        (_IF_EQUAL_X, 0, 3, 0),
+        (_LOAD_WORD, 0, 0, _RANDOM),
+        (_IF_GREATER, 1, 0, _WHOLE // watch.one_in),
+        (_RETURN, 0, 0, rest),
+    ]
+
+
 def _attach(to: socket.socket, option: int, instructions: bytes) -> None:
     held = ctypes.create_string_buffer(instructions, len(instructions))
     request = struct.pack("HL", len(instructions) // 8, ctypes.addressof(held))
@@ -163,8 +224,6 @@ class Divided:
         What it was bound to.
     buffer_bytes
         Room for what goes to the others.
-    watched
-        A group: the main socket takes everything, and others get copies of what is not known.
 
     Raises
     ------
@@ -174,12 +233,9 @@ class Divided:
         If the second socket cannot be bound.
     """
 
-    def __init__(
-        self, main: socket.socket, endpoint: Endpoint, *, buffer_bytes: int, watched: bool = False
-    ) -> None:
+    def __init__(self, main: socket.socket, endpoint: Endpoint, *, buffer_bytes: int) -> None:
         self.main = main
         self.is_multicast = endpoint.is_multicast
-        self._watched = watched
         self.others = self._beside(endpoint, buffer_bytes)
         self.others.setblocking(False)  # noqa: FBT003 -- the socket's own API
 
@@ -208,19 +264,25 @@ class Divided:
     def take(self, rules: Sequence[Rule]) -> None:
         """Let packets that a rule holds for go to the main socket from now on, no others."""
         if not self.is_multicast:
-            self._divide(program(rules, taken=0, rest=1, payload=0))
+            self._divide(rules)
             return
         # In this order what comes between comes twice, and not never.
-        if not self._watched:
-            self._filter(self.main, rules, taken=_WHOLE, rest=0)
+        self._filter(self.main, rules, taken=_WHOLE, rest=0)
         self._filter(self.others, rules, taken=0, rest=_WHOLE)
+
+    def watch(self, rules: Sequence[Rule], watch: Watch) -> None:
+        """Let everything go to the main socket from now on, but for what is watched.
+
+        What is watched of a group goes to both.
+        """
+        if self.is_multicast:
+            self._filter(self.others, rules, taken=0, rest=_WHOLE, watch=watch)
+        else:
+            self._divide(rules, watch)
 
     def take_all(self) -> None:
         """Let everything go to the main socket from now on."""
-        if self.is_multicast:
-            self._filter(self.others, (), taken=0, rest=0)
-        else:
-            self._divide(program((), taken=0, rest=0, payload=0))
+        self.watch((), Watch())
 
     def discard_waiting(self, at_most: int = 10_000) -> None:
         """Forget the packets that came to the main socket before anything was decided."""
@@ -234,11 +296,21 @@ class Divided:
         """Close the second socket."""
         self.others.close()
 
-    def _divide(self, instructions: bytes) -> None:
+    def _divide(self, rules: Sequence[Rule], watch: Watch | None = None) -> None:
+        instructions = program(rules, taken=0, rest=1, payload=0, watch=watch)
         _attach(self.main, _ATTACH_REUSEPORT_CBPF, instructions)
 
-    def _filter(self, to: socket.socket, rules: Sequence[Rule], *, taken: int, rest: int) -> None:
-        instructions = program(rules, taken=taken, rest=rest, payload=_UDP_HEADER_BYTES)
+    def _filter(
+        self,
+        to: socket.socket,
+        rules: Sequence[Rule],
+        *,
+        taken: int,
+        rest: int,
+        watch: Watch | None = None,
+    ) -> None:
+        at = _UDP_HEADER_BYTES
+        instructions = program(rules, taken=taken, rest=rest, payload=at, watch=watch)
         _attach(to, _ATTACH_FILTER, instructions)
 
 

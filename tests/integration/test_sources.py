@@ -34,7 +34,7 @@ def complete(outcome: Any, observation: Observation) -> None:
     assert scan.dumps == observation.times
     assert scan.missing == 0
     assert scan.scan_id == observation.scan_id
-    assert not outcome.lost
+    assert not outcome.lost, [scan.lines() for scan in outcome.scans]
 
 
 def attack(sender: Sender, observation: Observation) -> int:
@@ -107,22 +107,45 @@ def test_a_stranger_is_reported_beside_whom_is_taken(
         assert f"port {running.ports[0]}" in line
 
 
+@pytest.mark.parametrize("brings", ["end", "start", "heaps"])
 def test_two_senders_on_a_port_are_reported_by_name(
-    receive: Receive, caplog: pytest.LogCaptureFixture
+    receive: Receive, caplog: pytest.LogCaptureFixture, brings: str
 ) -> None:
-    observation = Observation(times=4)
-    running = receive(observation)
+    """As soon as the first one is known, which takes a few of its heaps."""
+    observation = Observation(times=10_000, interval_s=0.01)
+    running = receive(observation, reception__max_scans=0)
+    other = Observation(first_heap_count=100, scan_id=666)
+    indices = iter(range(observation.times))
     with Sender(running.ports) as sender, Sender(running.ports, source=STRANGER) as stranger:
-        sender.send(0, observation.start(0) + observation.low(0, 0))
-        running.recorder.wait_for(1)
-        stranger.send(0, Observation(first_heap_count=100).end(0))
-        wait_until(lambda: "Two senders" in caplog.text, "the operator is told")
-        first, other = sender.names[0], stranger.names[0]
+
+        def go_on() -> None:
+            sender.send(0, observation.low(next(indices), 0))
+
+        def known() -> bool:
+            go_on()
+            return bool(running.receiver._senders._gates[0]._watch.controls)
+
+        def told() -> bool:
+            go_on()
+            match brings:
+                case "end":
+                    stranger.send(0, other.end(0))
+                case "start":
+                    stranger.send(0, other.start(0))
+                case _:
+                    stranger.send(0, other.mid(1, 0))
+            return "Two senders" in caplog.text
+
+        sender.send(0, observation.start(0))
+        wait_until(known, "the sender is known")
+        wait_until(told, "the operator is told")
+        first, second = sender.names[0], stranger.names[0]
         [line] = [one for one in caplog.messages if "Two senders" in one]
-        assert f"Two senders on port {running.ports[0]}: {first} and {other}; " in line
+        assert f"Two senders on port {running.ports[0]}: {first} and {second}; " in line
         assert "reception.sources" in line
-        [told] = account(running)["second_senders"]
-        assert told == {"port": running.ports[0], "senders": [first, other]}
+        assert account(running)["second_senders"] == [
+            {"port": running.ports[0], "senders": [first, second]}
+        ]
 
 
 @pytest.mark.parametrize("sources", ["any", "first"])
@@ -142,7 +165,7 @@ def test_the_next_scan_may_be_another_senders(
         outcome = running.finish()
     assert [scan.scan_id for scan in outcome.scans] == [7, 8]
     assert [scan.dumps for scan in outcome.scans] == [10, 10]
-    assert not outcome.lost
+    assert not outcome.lost, [scan.lines() for scan in outcome.scans]
     assert not outcome.sources["second_senders"]
     assert "Two senders" not in caplog.text
 
