@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from receive.stream.first_packets import Kind
-from receive.stream.kernel_drops import dropped
+from receive.stream.kernel_drops import dropped, waiting_bytes
 from receive.stream.source_filter import Rule, Source, Watch
 
 if TYPE_CHECKING:
@@ -36,6 +36,10 @@ ACTIVE_S = 1.0
 BATCH = 512
 """Packets that are read before the kernel is told of who sent them."""
 MOST_KNOWN = 32
+_PASS_BEFORE_S = 0.02
+_ITEM_COUNT = slice(6, 8)
+_ITEMS_OF_ANY = b"\0\4"
+"""A packet with no more items than every packet has does not say what its heap is."""
 
 
 class Gate:
@@ -50,7 +54,7 @@ class Gate:
     account
         Told of strangers.
     rules
-        Whom to take.
+        Whom to take; None is everybody.
 
     Attributes
     ----------
@@ -63,7 +67,11 @@ class Gate:
     """
 
     def __init__(
-        self, stream: int, divided: Divided, account: SourceAccount, rules: Sequence[Rule] = ()
+        self,
+        stream: int,
+        divided: Divided,
+        account: SourceAccount,
+        rules: Sequence[Rule] | None = (),
     ) -> None:
         self.stream = stream
         self.divided = divided
@@ -74,7 +82,10 @@ class Gate:
         self._strangers_dropped = 0
         self._drops_seen = 0
         self._known_s = self._empty_s = 0.0
-        divided.take(rules)
+        if rules is None:
+            divided.take_all()
+        else:
+            divided.take(rules)
 
     def read(self, buffer: memoryview) -> int:
         """Look at what lies beside, a batch at most; return how many there were."""
@@ -109,7 +120,10 @@ class Gate:
         """Let those who are known go straight to the stream."""
 
     def tick(self, _now_s: float) -> None:
-        """Do what time demands, and see what the kernel dropped."""
+        """Do what time demands."""
+        self._count_drops()
+
+    def _count_drops(self) -> None:
         if self.divided.is_multicast:
             # There it counts what a filter does not let through.
             return
@@ -163,7 +177,7 @@ class Observed(Gate):
         has_data: Callable[[], bool],
         has_ended: Callable[[], bool],
     ) -> None:
-        super().__init__(stream, divided, account)
+        super().__init__(stream, divided, account, None)
         self.urgent = True
         self._reader = reader
         self._detour = detour
@@ -176,7 +190,6 @@ class Observed(Gate):
         self._current: Source | None = None
         self._past: set[Source] = set()
         self._watch = Watch()
-        divided.take_all()
 
     def take(self, source: Source, packet: memoryview) -> bool:
         """Learn whom a packet is from and send it on."""
@@ -184,6 +197,8 @@ class Observed(Gate):
         if kind is not Kind.NOISE:
             self._sender(source)
         if self._detour is not None:
+            if packet[_ITEM_COUNT] == _ITEMS_OF_ANY:
+                self._let_pass_before()
             self._detour.put(packet)
         joins = self.urgent and kind not in {Kind.NOISE, Kind.STOP} and source not in self._known
         if joins:
@@ -206,6 +221,12 @@ class Observed(Gate):
             if len(self._past) < MOST_KNOWN:
                 self._past.add(self._current)
             self._current = source
+
+    def _let_pass_before(self) -> None:
+        """Wait until spead2 has read what came before: the detour may be the faster way."""
+        until_s = time.monotonic() + _PASS_BEFORE_S
+        while waiting_bytes(self.divided.main) and time.monotonic() < until_s:
+            time.sleep(_PASS_BEFORE_S / 100)
 
     def join(self) -> None:
         """Look no more at those who are known by now."""

@@ -78,6 +78,7 @@ class Locked(Gate):
         self._packets_seen = 0
         self._moved_s = 0.0
         self._sender: Source | None = None
+        self._last: Source | None = None
         self._scan_ended = False
         self._held: OrderedDict[Source, _Candidate] = OrderedDict()
         self._held_bytes = 0
@@ -87,17 +88,21 @@ class Locked(Gate):
         if source == self._sender:
             self._detour.put(packet)
             return False
-        self._account.refuse(self.stream, source, packets=1)
         candidate = self._held.get(source)
         said = self._reader.read(packet, candidate.begun if candidate else None)
+        if self._sender is None and source == self._last and said.kind is not Kind.NOISE:
+            # It was silent in the middle of its scan, and nobody has taken its place.
+            self._lock(source, self._hold(source, said, bytes(packet)))
+            return True
         if said.why:
             self._account.does_not_fit(self.stream, source, said.why)
-        if said.why or said.kind in {Kind.NOISE, Kind.STOP}:
-            return False
-        if self._sender is not None and said.kind is not Kind.START:
+        begins = said.kind is Kind.START or (self._sender is None and not said.why)
+        if not begins or said.kind in {Kind.NOISE, Kind.STOP}:
+            self._account.refuse(self.stream, source, packets=1)
             return False
         candidate = self._hold(source, said, bytes(packet))
         if said.kind is not Kind.DATA:
+            self._account.began(self.stream, source)
             return False
         self._lock(source, candidate)
         return True
@@ -128,19 +133,29 @@ class Locked(Gate):
         return candidate
 
     def _forget(self, source: Source) -> None:
-        self._held_bytes -= self._held.pop(source).held_bytes
+        forgotten = self._held.pop(source)
+        self._held_bytes -= forgotten.held_bytes
+        self._account.refuse(self.stream, source, packets=forgotten.counted)
 
     def _lock(self, source: Source, candidate: _Candidate) -> None:
         self._sender = source
-        self._account.refuse(self.stream, source, packets=-candidate.counted)
         self._account.taken[self.stream] = source
         for packet in (*candidate.start, *candidate.rest):
             self._detour.put(packet)
-        self._held.clear()
-        self._held_bytes = 0
+        candidate.counted = 0
+        self._forget_all()
         self._scan_ended = False
         self._moved_s = time.monotonic()
         logger.debug("Stream %d is taken from %s", self.stream, source)
+
+    def _forget_all(self) -> None:
+        for source in list(self._held):
+            self._forget(source)
+
+    def close(self) -> None:
+        """Close the socket beside the stream's own; who was held is a stranger."""
+        self._forget_all()
+        super().close()
 
     def join(self) -> None:
         """Let the sender go straight to the stream, but for parts of heaps."""
@@ -149,6 +164,7 @@ class Locked(Gate):
 
     def settled(self) -> None:
         """Let the sender go straight to the stream."""
+        self._count_drops()
         self.urgent = False
         self._apply(heads_only=False)
 
@@ -168,6 +184,7 @@ class Locked(Gate):
         if now_s - self._moved_s > silence_s:
             logger.debug("Stream %d is no longer taken from %s", self.stream, self._sender)
             self._account.taken.pop(self.stream, None)
+            self._last = None if self._scan_ended else self._sender
             self._sender = None
             self.urgent = True
             self.divided.take(())
@@ -175,3 +192,4 @@ class Locked(Gate):
     def scan_ended(self) -> None:
         """Let go of the sender as soon as it is silent."""
         self._scan_ended = True
+        self._last = None

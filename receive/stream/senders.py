@@ -16,7 +16,7 @@ from receive.stream.first_packets import PacketReader
 from receive.stream.gates import BATCH, SETTLE_S, TICK_S, Gate, Observed
 from receive.stream.locked_gate import Locked
 from receive.stream.sockets import granted_bytes
-from receive.stream.source_account import SourceAccount
+from receive.stream.source_account import SourceAccount, in_words
 from receive.stream.source_filter import Divided, Rule, resolved
 from receive.stream.tcp_gates import LockedTcp, Refusing, Waiting
 
@@ -111,7 +111,7 @@ class Senders:
             self._close()
             if self._sources[0] != ANY:
                 raise NetworkError(
-                    f"reception.sources = {','.join(self._sources)}: the kernel does not divide "
+                    f"reception.sources = {in_words(self._sources)}: the kernel does not divide "
                     f"what comes to port {sockets[stream].getsockname()[1]} by source ({error}); "
                     f"give fewer sources, or any"
                 ) from error

@@ -35,13 +35,14 @@ class SourceAccount:
     """
 
     def __init__(self, sources: Sequence[str], ports: Sequence[int]) -> None:
-        self._sources = ",".join(sources)
+        self._sources = in_words(sources)
         self._ports = list(ports)
         self._packets = [0] * len(ports)
         self._dropped = [0] * len(ports)
         self._connections = [0] * len(ports)
         self._strangers: dict[Source, int] = {}
         self._unfit: dict[int, tuple[Source, str]] = {}
+        self._began: dict[int, Source] = {}
         self._second: dict[int, tuple[Source, Source]] = {}
         self.taken: dict[int, Source] = {}
         """Whom a stream is locked to."""
@@ -56,17 +57,15 @@ class SourceAccount:
     def refuse(
         self, stream: int, source: Source, *, packets: int = 0, connections: int = 0
     ) -> None:
-        """Count what a stranger sent to a stream; packets below 0 were taken after all."""
+        """Count what a stranger sent to a stream."""
+        if not packets + connections:
+            return
         self._packets[stream] += packets
         self._connections[stream] += connections
         known = self._strangers.get(source)
         if known is None and len(self._strangers) >= MOST_NAMED:
             return
-        count = (known or 0) + packets + connections
-        if count > 0:
-            self._strangers[source] = count
-        else:
-            self._strangers.pop(source, None)
+        self._strangers[source] = (known or 0) + packets + connections
 
     def drop(self, stream: int, packets: int) -> None:
         """Tell how many packets of strangers to a stream the kernel dropped so far."""
@@ -75,6 +74,10 @@ class SourceAccount:
     def does_not_fit(self, stream: int, source: Source, why: str) -> None:
         """Note that a stream which waits for its sender was sent what it cannot begin with."""
         self._unfit[stream] = source, why
+
+    def began(self, stream: int, source: Source) -> None:
+        """Note that a stream which waits for its sender was sent its beginning."""
+        self._began[stream] = source
 
     def second(self, stream: int, first: Source, other: Source) -> None:
         """Note that another sender uses the port of a stream whose sender is at work."""
@@ -106,8 +109,12 @@ class SourceAccount:
         if self.taken:
             return ""
         if self._unfit:
-            stream, (source, why) = next(iter(list(self._unfit.items())))
-            return f"what {source} sends to port {self._ports[stream]} is no heap of it: {why}"
+            stream, (source, why) = next(iter(self._unfit.copy().items()))
+            port = self._ports[stream]
+            return f"what {source} sends to port {port} is no heap to begin with: {why}"
+        if self._began:
+            stream, began = next(iter(self._began.copy().items()))
+            return f"{began} began the stream of port {self._ports[stream]}, and sent no data"
         if not self.refused_packets + self.refused_connections:
             return ""
         ports = self._touched()
@@ -162,6 +169,12 @@ class SourceAccount:
 
     def _by_count(self) -> list[tuple[Source, int]]:
         return sorted(self._strangers.copy().items(), key=lambda one: (-one[1], one[0]))
+
+
+def in_words(sources: Sequence[str]) -> str:
+    """Return the value of reception.sources, the first ones of many."""
+    more = len(sources) - _SHOWN
+    return ",".join(sources[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 class _Rarely:

@@ -69,7 +69,7 @@ class LockedTcp(Refusing):
         packets: Callable[[], int],
         silence_s: float,
     ) -> None:
-        super().__init__(stream, divided, account)
+        super().__init__(stream, divided, account, None)
         self._data = data
         self._packets = packets
         self._silence_s = silence_s
@@ -78,7 +78,6 @@ class LockedTcp(Refusing):
         self._seen = (0, 0)
         self._moved_s = self._looked_s = 0.0
         self._scan_ended = False
-        divided.take_all()
 
     def tick(self, now_s: float) -> None:
         """Lock the stream to its sender, or let go of one that is silent."""

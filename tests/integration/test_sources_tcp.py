@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +10,7 @@ from tests.integration.senders import Observation, Sender, connect
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from tests.integration.running import Running
