@@ -367,7 +367,8 @@ class Receiver:
                 if self._enough_dumps():
                     break
         ledger = self._scans.end()
-        self._senders.scan_ended()
+        if not self._enough_scans():
+            self._senders.scan_ended()
         for line in ledger.lines():
             logger.info("Ended %s", line)
         for consumer in self._consumers:
