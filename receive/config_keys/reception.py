@@ -64,7 +64,7 @@ KEYS = (
         minimum=0,
         doc="TCP: a connection that has brought no heap for so long gives way to another one that "
         "waits, with a warning. With `first`, a sender that is silent for so long, and for "
-        "`reception.dump_timeout`, loses its stream to the next one.",
+        "`reception.dump_timeout`, loses its stream to the next one. 0: never for connections.",
     ),
     Key(
         name="reception.port_start",
