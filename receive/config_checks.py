@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from receive.config_values import HIGHEST_PORT, is_multicast, parse_endpoints
+from receive.config_values import ANY, FIRST, HIGHEST_PORT, is_multicast, parse_endpoints
 from receive.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def _check_reception(config: Config) -> None:
             f"reception.backpressure true with reception.transport {transport}: only TCP can "
             "make a sender wait; accepted: reception.transport tcp",
         )
+    _check_sources(config)
     if transport == "ibverbs":
         _check_interface(config, "reception.transport")
         if config["reception.port_start"] == 0:
@@ -85,6 +86,25 @@ def _check_reception(config: Config) -> None:
             )
     if config["reception.num_ports"] is not None:
         check_ports(config, "reception.port_start", config["reception.num_ports"])
+
+
+def _check_sources(config: Config) -> None:
+    sources, transport = config["reception.sources"], config["reception.transport"]
+    word = next((source for source in sources if source in {ANY, FIRST}), None)
+    if not sources or (word is not None and len(sources) > 1):
+        raise _refusal(
+            config,
+            ("reception.sources",),
+            f"reception.sources {','.join(sources) or 'is empty'}; accepted: any, or first, or "
+            "addresses, host names and networks",
+        )
+    if transport == "ibverbs" and word != ANY:
+        raise _refusal(
+            config,
+            ("reception.sources", "reception.transport"),
+            f"reception.sources {','.join(sources)} with reception.transport ibverbs: what a "
+            "network card delivers is not looked at for its source; accepted: any",
+        )
 
 
 def _check_transmission(config: Config) -> None:

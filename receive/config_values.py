@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 HIGHEST_PORT = 65535
+ANY, FIRST = "any", "first"
+"""Words that say whom a stream is taken from; they stand alone."""
 _SPAN = re.compile(r"([0-9]{1,10}):([0-9]{1,10})", re.ASCII)
+_HOST_NAME = re.compile(r"(?=.*[A-Za-z])[\w-]+(?:\.[\w-]+)*\.?", re.ASCII)
 _ENDPOINT = re.compile(
     r"(?:\[(?P<v6>[0-9A-Fa-f:.%\w-]+)\]|(?P<name>[^\s:\[\]/,]+)):"
     r"(?P<first>[0-9]{1,6})(?:-(?P<last>[0-9]{1,6}))?",
@@ -68,6 +71,29 @@ def parse_endpoints(endpoints: Iterable[str]) -> list[tuple[str, int]]:
         One of them is no endpoint.
     """
     return [pair for endpoint in endpoints for pair in parse_endpoint(endpoint)]
+
+
+def parse_source(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | str:
+    """Return the network that a source is, or the text where it is a word or a host name.
+
+    Raises
+    ------
+    ValueError
+        It is neither an address, nor a network, nor can be a name; or no sender has the address.
+    """
+    bare = text.removeprefix("[").removesuffix("]")
+    try:
+        # The interface of a link's own address is not in its packets.
+        network = ipaddress.ip_network(re.sub(r"%[^/]+", "", bare), strict=False)
+    except ValueError:
+        if _HOST_NAME.fullmatch(text) is None:
+            raise ValueError(
+                "a source is an address, a network such as 10.0.0.0/24, or a host name"
+            ) from None
+        return text
+    if network.is_multicast:
+        raise ValueError("a source is whom it comes from, and no sender has a group's address")
+    return network
 
 
 def is_multicast(host: str | None) -> bool:

@@ -40,6 +40,8 @@ class Outcome:
     kernel_dropped
         Packets that the kernel dropped of our sockets in the whole run, by stream; None where
         nobody counts them.
+    sources
+        What was not taken for its source, and who shared a port.
     sets
         Measurement Sets that were closed.
     commands
@@ -55,6 +57,7 @@ class Outcome:
     refused_outside: dict[str, int] = field(default_factory=dict)
     after_end: int = 0
     kernel_dropped: list[int] | None = None
+    sources: dict[str, Any] = field(default_factory=dict)
     sets: list[Path] = field(default_factory=list)
     commands: dict[str, Any] = field(default_factory=dict)
 
@@ -101,6 +104,7 @@ def summary(outcome: Outcome, *, scans: bool = True) -> dict[str, Any]:
         "integrations_after_end": outcome.after_end,
         "kernel_dropped_packets": None if dropped is None else sum(dropped),
         "heaps_refused_outside_scans": outcome.refused_outside,
+        "sources": outcome.sources,
         "consumers": {
             "dropped": outcome.dropped,
             "unconsumed": outcome.unconsumed,

@@ -142,12 +142,13 @@ class Plan:
         if model.is_autocorrelated:
             baselines += " with autocorrelations"
         held = format_bytes(self.pool.dumps * layout.dump_bytes)
+        sources = ", ".join(config["reception.sources"])
         return [
             f"model    {config['reception.datamodel']}: {model.num_stations} antennas, {baselines}",
             f"times    {len(model.times_mjd_s)} integrations of {self.interval_s:g} s",
             f"channels {layout.first_channel} to {last}",
             f"streams  {layout.group_count} of {layout.channels_per_stream} channels",
-            f"network  {config['reception.transport']}, ports {ports}",
+            f"network  {config['reception.transport']}, ports {ports}, from {sources}",
             f"dump     {format_bytes(layout.payload_bytes)} of records, {format_bytes(rate)}/s",
             f"memory   {self.pool.dumps} buffers of {format_bytes(layout.dump_bytes)}: {held}",
             f"window   {self.pool.window} integrations",

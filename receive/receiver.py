@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import time
 from typing import TYPE_CHECKING
 
 from receive.arrivals import Arrivals, nothing_received
+from receive.binding import bind, close_all
 from receive.consumers.base import find_all, load
 from receive.consumers.closed_sets import ClosedSets, ClosesSets
 from receive.consumers.runner import ConsumerThread
@@ -20,10 +22,8 @@ from receive.port_ranges import port_ranges
 from receive.progress import Progress
 from receive.run_files import remove_ready, write_ready
 from receive.stream.consumer_share import ConsumerShare
-from receive.stream.ibverbs import IbverbsPort, open_ibverbs
 from receive.stream.refusals import Refusals
 from receive.stream.scans import Scans
-from receive.stream.sockets import Endpoint, open_sockets, resolve
 from receive.stream.spead import SpeadStreams
 from receive.stream.state import SharedState
 from receive.stream.touch import Toucher
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from receive.plan import Plan
     from receive.stop import StopRequest
     from receive.stream.dump import Dump
+    from receive.stream.ibverbs import IbverbsPort
+    from receive.stream.senders import Senders
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +97,7 @@ class Receiver:
         self._window: Window
         self._refusals: Refusals
         self._streams: SpeadStreams
+        self._senders: Senders
         self._consumers: list[ConsumerThread] = []
         self._closed_sets = ClosedSets(
             config["consumer.command"], config["consumer.command_timeout"]
@@ -130,7 +133,8 @@ class Receiver:
         """
         with contextlib.ExitStack() as stack:
             sockets = self._bind()
-            stack.callback(_close_all, sockets)
+            stack.callback(close_all, sockets)
+            stack.callback(self._senders.stop)
             # Beside the loading of what is still needed.
             self._toucher.start()
             stack.callback(self._toucher.stop)
@@ -143,10 +147,14 @@ class Receiver:
                 tcp=self._tcp,
                 threads=self._config["reception.receiver_threads"],
                 max_packet_bytes=self._config.max_packet_size_bytes(),
+                ways_on=self._senders.ways_on,
+                waiting=self._senders.waiting,
             )
             self._window = Window(self._state, self._dump_timeout_s, self._streams.packets)
             self._streams.start()
             stack.callback(self._streams.stop)
+            self._senders.start()
+            stack.callback(self._senders.stop)
             if self._status is not None:
                 self._status.receive()
                 stack.callback(self._status.close)
@@ -157,6 +165,8 @@ class Receiver:
             self._refusals = Refusals(self._state, ports, unreadable)
             self._ended_by = self._collect()
             self._scans.update()
+            self._senders.stop()
+            self._senders.account.look(math.inf)
             self._streams.stop()
             for dump in self._window.flush(time.monotonic()):
                 if not self._take(dump):
@@ -168,18 +178,14 @@ class Receiver:
         return self.outcome()
 
     def _bind(self) -> Sequence[socket.socket | IbverbsPort]:
-        reception = self._config["reception"]
-        interface = reception["interface_address"]
-        endpoint = Endpoint(
-            resolve(reception["bind_hostname"], "reception.bind_hostname"),
-            resolve(interface, "reception.interface_address") if interface else None,
+        sockets, self._senders = bind(
+            self._config,
+            list(self._plan.ports),
+            self._state,
+            self._dump_timeout_s,
+            self._scans.kernel_drops,
+            lambda stream: self._streams.packets_of(stream),  # noqa: PLW0108 -- not made yet
         )
-        ports, buffer_bytes = list(self._plan.ports), reception["buffer_size"]
-        if reception["transport"] == "ibverbs":
-            return open_ibverbs(endpoint, ports, buffer_bytes)
-        sockets = open_sockets(endpoint, ports, tcp=self._tcp, buffer_bytes=buffer_bytes)
-        if not self._tcp:
-            self._scans.kernel_drops.watch(sockets)
         return sockets
 
     def _load_consumers(self) -> None:
@@ -271,6 +277,7 @@ class Receiver:
         """Tell the operator of what is refused and what consumers have no room for."""
         self._refusals.look(now_s)
         self._arrivals.look(self._state)
+        self._senders.account.look(now_s)
         for consumer in self._consumers:
             consumer.look(now_s)
 
@@ -369,6 +376,8 @@ class Receiver:
                 if self._enough_dumps():
                     break
         ledger = self._scans.end(cause, streams_go_on=streams_go_on)
+        if not self._enough_scans():
+            self._senders.scan_ended()
         for line in ledger.lines():
             logger.info("Ended %s", line)
         for consumer in self._consumers:
@@ -381,7 +390,8 @@ class Receiver:
             )
             return
         self._ended_by = EndedBy.IDLE
-        raise nothing_received(waited_s, self._state, self._streams.unreadable())
+        unreadable = self._streams.unreadable() or self._senders.account.unfit()
+        raise nothing_received(waited_s, self._state, unreadable)
 
     def _all_failed(self) -> bool:
         """Whether nobody is left who takes what comes."""
@@ -424,6 +434,7 @@ class Receiver:
             refused_outside=self._scans.refused_outside(),
             after_end=self._after_end,
             kernel_dropped=None if dropped is None else dropped.tolist(),
+            sources=self._senders.account.as_dict(),
             sets=list(self._closed_sets.paths),
             commands=self._closed_sets.as_dict(),
         )
@@ -443,8 +454,3 @@ def _shared_state(config: Config, plan: Plan) -> SharedState:
         backpressure=bool(config["reception.backpressure"]),
         trusted=config["reception.transport"] == "tcp",
     )
-
-
-def _close_all(sockets: Sequence[socket.socket | IbverbsPort]) -> None:
-    for opened in sockets:
-        opened.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from receive.config_keys.key import Key, Kind
-from receive.config_values import HIGHEST_PORT, parse_span
+from receive.config_values import HIGHEST_PORT, parse_source, parse_span
 
 MIB_BYTES = 2**20
 TRANSPORTS = ("udp", "tcp", "ibverbs", "inproc")
@@ -43,6 +43,28 @@ KEYS = (
         default_doc="none",
         doc="Address or name of the interface for multicast; ibverbs, of receiver and sender, "
         "needs it.",
+    ),
+    Key(
+        name="reception.sources",
+        kind=Kind.LIST,
+        default=("any",),
+        default_doc="any",
+        check=parse_source,
+        doc="Whom the streams are taken from: addresses, host names and networks (`10.0.0.0/24`, "
+        "`fd00::/64`); `first` locks each stream to the sender that brings its first valid heap, "
+        "until the scan ends or that sender is silent (several boards may share a port or a "
+        "group: then not); `any` takes what comes. What others send is not read, but counted, and "
+        "reported.",
+    ),
+    Key(
+        name="reception.connect_timeout",
+        kind=Kind.NUMBER,
+        default=5.0,
+        unit="s",
+        minimum=0,
+        doc="TCP: a connection that has brought no heap for so long gives way to another one that "
+        "waits, with a warning. With `first`, a sender that is silent for so long, and for "
+        "`reception.dump_timeout`, loses its stream to the next one. 0: never for connections.",
     ),
     Key(
         name="reception.port_start",

@@ -203,6 +203,20 @@ METRICS = (
         _by_group(lambda snapshot: snapshot.outcome.kernel_dropped or ()), GROUP,
     ),
     Metric(
+        "source_refused_packets_total", "counter",
+        "Packets that reception.sources does not take.",
+        _one(lambda snapshot: snapshot.outcome.sources["refused_packets"]),
+    ),
+    Metric(
+        "source_refused_connections_total", "counter",
+        "Connections that reception.sources does not take.",
+        _one(lambda snapshot: snapshot.outcome.sources["refused_connections"]),
+    ),
+    Metric(
+        "second_senders", "gauge", "Streams to whose port a second sender sent.",
+        _one(lambda snapshot: len(snapshot.outcome.sources["second_senders"])),
+    ),
+    Metric(
         "dumps_total", "counter", "Integrations of all scans, empty ones included.",
         _one(lambda snapshot: snapshot.dumps),
     ),

@@ -16,18 +16,19 @@ import numpy as np
 from receive.stream.sockets import granted_bytes, rmem_max_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
 
 _SO_MEMINFO = 55
-_DROPS = 8
+_RECEIVED, _DROPS = 0, 8
 _MEMINFO = struct.Struct("@9I")
-"""Linux' include/uapi/linux/sock_diag.h: nine values, the last of them SK_MEMINFO_DROPS.
+"""Linux' include/uapi/linux/sock_diag.h: nine values, SK_MEMINFO_RMEM_ALLOC first and
+SK_MEMINFO_DROPS last.
 
-The same number as `drops` in /proc/net/udp, without looking for the socket there."""
+The latter is `drops` in /proc/net/udp, without looking for the socket there."""
 _COUNTER_RANGE = 2**32
 _MORE = 4
 """How many times the buffer that overflowed is advised."""
@@ -47,20 +48,33 @@ class KernelDrops:
     def __init__(self) -> None:
         self._sockets: list[socket.socket] = []
         self._seen: list[int] = []
+        self._further: Callable[[int], int] | None = None
+        self._further_seen = np.zeros(0, np.int64)
         self.counts: NDArray[np.int64] | None = None
         self._warned = False
 
-    def watch(self, sockets: Sequence[socket.socket]) -> None:
+    def watch(
+        self, sockets: Sequence[socket.socket], further: Callable[[int], int] | None = None
+    ) -> None:
         """Count from now on what is dropped of these UDP sockets, one a stream.
 
         Where the kernel does not tell (Linux before 4.12), nothing is counted.
+
+        Parameters
+        ----------
+        sockets
+            Of the streams.
+        further
+            Returns what else was dropped of a stream so far.
         """
-        raw = [_drops(opened) for opened in sockets]
+        raw = [dropped(opened) for opened in sockets]
         if not raw or None in raw:
             logger.debug("The kernel does not count what it drops of these sockets")
             return
         self._sockets = list(sockets)
         self._seen = [count for count in raw if count is not None]
+        self._further = further
+        self._further_seen = np.zeros(len(raw), np.int64)
         self.counts = np.zeros(len(raw), np.int64)
 
     def read(self) -> NDArray[np.int64] | None:
@@ -72,11 +86,15 @@ class KernelDrops:
             return None
         counts = self.counts.copy()
         for stream, opened in enumerate(self._sockets):
-            now = _drops(opened)
+            now = dropped(opened)
             if now is not None:
                 # The kernel's counter has 32 bits.
                 counts[stream] += (now - self._seen[stream]) % _COUNTER_RANGE
                 self._seen[stream] = now
+        if self._further is not None:
+            further = np.array([self._further(n) for n in range(len(counts))], np.int64)
+            counts += further - self._further_seen
+            self._further_seen = further
         if counts.any() and not self._warned:
             self._warned = True
             self._warn(counts)
@@ -104,12 +122,21 @@ class KernelDrops:
         )
 
 
-def _drops(opened: socket.socket) -> int | None:
+def dropped(opened: socket.socket) -> int | None:
     """Return the kernel's counter of a socket; None if it has none, or the socket is closed."""
+    return _meminfo(opened, _DROPS)
+
+
+def waiting_bytes(opened: socket.socket) -> int:
+    """Return the memory that what waits in a socket takes; 0 where the kernel does not tell."""
+    return _meminfo(opened, _RECEIVED) or 0
+
+
+def _meminfo(opened: socket.socket, which: int) -> int | None:
     try:
         answer = opened.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
     except OSError:
         return None
     if len(answer) < _MEMINFO.size:
         return None
-    return int(_MEMINFO.unpack(answer)[_DROPS])
+    return int(_MEMINFO.unpack(answer)[which])

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
 
+    from receive.stream.tcp_gates import Waiting
+
 UDP_MAX_PACKET_BYTES = 9200
 TCP_MAX_PACKET_BYTES = 65536 + 1024
 UNCACHED_DUMP_BYTES = 4 << 20
@@ -51,6 +53,10 @@ class SpeadStreams:
         Network threads; 0 is one a stream.
     max_packet_bytes
         Largest packet to expect.
+    ways_on
+        A further UDP socket for each stream, if there are any.
+    waiting
+        Finds TCP connections that are to give way to others.
     """
 
     def __init__(
@@ -61,9 +67,13 @@ class SpeadStreams:
         tcp: bool,
         threads: int = 0,
         max_packet_bytes: int = 0,
+        ways_on: Sequence[socket.socket] = (),
+        waiting: Waiting | None = None,
     ) -> None:
         self._state = state
         self._sockets = sockets
+        self._ways_on = ways_on
+        self._waiting = waiting
         self._tcp = tcp
         default = TCP_MAX_PACKET_BYTES if tcp else UDP_MAX_PACKET_BYTES
         self._max_packet_bytes = max(default, max_packet_bytes)
@@ -121,7 +131,15 @@ class SpeadStreams:
             made.add_tcp_reader(source, max_size=self._max_packet_bytes)
         else:
             made.add_udp_reader(source, max_size=self._max_packet_bytes)
+            if self._ways_on:
+                made.add_udp_reader(self._ways_on[stream], max_size=self._max_packet_bytes)
+        if self._waiting is not None:
+            self._waiting.remade(stream)
         return made
+
+    def packets_of(self, stream: int) -> int:
+        """Return the packets received so far on a stream, over TCP on its connection."""
+        return int(self._streams[stream].stats.packets)
 
     def packets(self) -> int:
         """Return the packets received so far on all streams that are open now."""
@@ -157,7 +175,7 @@ class SpeadStreams:
         # The kernel takes milliseconds for its list of connections.
         if now_s - self._looked_s > LOST_CHECK_S:
             self._looked_s = now_s
-            lost = self._lost_connections()
+            lost = self._lost_connections() | self._overdue_connections(now_s)
         ended = [
             index
             for index, stream in enumerate(self._streams)
@@ -166,11 +184,13 @@ class SpeadStreams:
         for index in ended:
             self._streams[index].stop()
             record = self._state.streams[index : index + 1]
-            # The end heap may be lacking: the sender died.
-            record["ended"][(record["ended"] == 0) & (record["data_in_epoch"] > 0)] = BROKEN
             # Every heap that the old stream had in the air is gone with it.
             record["begun"] += LIVE_HEAPS
-            record["reconnected"] = 1
+            # One that brought nothing was no sender's, and neither ended nor began anything.
+            if self._waiting is None or self._waiting.brought(index):
+                # The end heap may be lacking: the sender died.
+                record["ended"][(record["ended"] == 0) & (record["data_in_epoch"] > 0)] = BROKEN
+                record["reconnected"] = 1
             self._streams[index] = self._make(index)
             self._silent[index] = 0
             self.closed_connections += 1
@@ -195,6 +215,13 @@ class SpeadStreams:
             # Twice: the kernel's list is not of one moment.
             self._silent[index] = 0 if self._ports[index] in alive else self._silent[index] + 1
         return {index for index in accepted if self._silent[index] >= LOST_LOOKS}
+
+    def _overdue_connections(self, now_s: float) -> set[int]:
+        if self._waiting is None:
+            return set()
+        stats = [stream.stats for stream in self._streams]
+        # A batch without packets is the accepting of the connection.
+        return self._waiting.overdue(now_s, [one.packets if one.batches else None for one in stats])
 
     def stop(self) -> None:
         """Stop receiving and close the sockets."""

@@ -84,7 +84,8 @@ class Running:
 
     def drain(self) -> None:
         """Wait until the kernel holds no datagram for the receiver."""
-        for opened in self.receiver._streams._sockets:
+        senders = self.receiver._senders
+        for opened in (*self.receiver._streams._sockets, *senders.beside, *senders.ways_on):
             wait_until(lambda opened=opened: not _waiting_bytes(opened), "drained")
 
     def look_twice(self) -> None:

@@ -256,10 +256,22 @@ class Observation:
 class Sender:
     """Sends packets to the ports of a receiver, UDP or TCP, one connection a stream."""
 
-    def __init__(self, ports: Sequence[int], *, tcp: bool = False, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        ports: Sequence[int],
+        *,
+        tcp: bool = False,
+        host: str = "127.0.0.1",
+        source: str | None = None,
+    ) -> None:
         self.tcp = tcp
         self._targets = [(host, port) for port in ports]
-        self._sockets = [connect(host, port) if tcp else udp_socket() for port in ports]
+        if tcp:
+            self._sockets = [connect(host, port, source=source) for port in ports]
+        else:
+            self._sockets = [udp_socket(source) for port in ports]
+        self.names = [_name(opened) for opened in self._sockets]
+        """As a receiver calls them, one a stream."""
 
     def send(self, stream: int, packets: Iterable[bytes]) -> None:
         if self.tcp:
@@ -287,18 +299,32 @@ class Sender:
         self.close()
 
 
-def udp_socket() -> socket.socket:
-    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    made.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
+def udp_socket(source: str | None = None) -> socket.socket:
+    """Return a socket to send from, bound to an address (of this machine) if there is one."""
+    if source is not None and ":" in source:
+        made = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    else:
+        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        made.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
+    made.bind((source or "", 0))
     return made
 
 
-def connect(host: str, port: int, timeout_s: float = 20.0) -> socket.socket:
+def _name(opened: socket.socket) -> str:
+    address, port = opened.getsockname()[:2]
+    address = "127.0.0.1" if address == "0.0.0.0" else address  # noqa: S104 -- not to bind
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def connect(
+    host: str, port: int, timeout_s: float = 20.0, source: str | None = None
+) -> socket.socket:
     """Connect, again and again while nobody listens."""
+    from_address = None if source is None else (source, 0)
     deadline_s = time.monotonic() + timeout_s
     while True:
         try:
-            return socket.create_connection((host, port), timeout=timeout_s)
+            return socket.create_connection((host, port), timeout_s, from_address)
         except ConnectionRefusedError:
             if time.monotonic() > deadline_s:
                 raise
