@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from receive.download import masked_url
+from receive.masking import masked_url
 from receive.errors import ConfigError, InputError
 
 if TYPE_CHECKING:

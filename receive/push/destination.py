@@ -10,6 +10,7 @@ ACCEPTED = "remote:path, such as gcs:bucket/demo.ms"
 # What rclone takes: letters, digits, _ . + @, and inside also blanks and dashes.
 _REMOTE = re.compile(r"[\w.+@]+(?:[ -]+[\w.+@-]+)*")
 _BACKEND = re.compile(r"[a-z0-9]+")
+_URL_TAIL = re.compile(r"//.*@.*", re.DOTALL)
 _PARAMETER = re.compile(r""",[\w-]+(?:=(?:"(?:[^"]|"")*"|'(?:[^']|'')*'|[^'",:][^,:]*|))?""")
 
 
@@ -37,8 +38,9 @@ class Destination:
 
     @property
     def shown(self) -> str:
-        """As it may be shown."""
-        return f"{self.remote}{',***' if self.parameters else ''}:{self.path}"
+        """As it may be shown: a URL for a remote leaves its user and password in the path."""
+        path = _URL_TAIL.sub("//***", self.path)
+        return f"{self.remote}{',***' if self.parameters else ''}:{path}"
 
     @property
     def is_described(self) -> bool:
