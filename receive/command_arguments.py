@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _MARKED = re.compile(r"(secret|secret_file):(.*)", re.DOTALL)
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.+)", re.ASCII | re.DOTALL)
 _LARGEST_BYTES = 64 << 10  # Linux takes 128 KiB for one variable
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.*", re.DOTALL)  # a password may hold blanks
 
 
 def check_argument(text: str) -> None:

@@ -8,13 +8,20 @@ Logs, errors, HISTORY, summaries, ``--check``: whatever shows a configuration's 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from receive.command_arguments import masked_argument
 from receive.push.destination import parse_destination
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 MASK = "***"
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# In a sentence, where quotes and blanks end it.
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"']*")
+_SHORTEST_SECRET = 4  # "true" is one, and says nothing where it is hidden
 _END_OF_AUTHORITY = re.compile(r"[/?#]")
 # A password without the @ that should follow it would be taken for a port.
 _HOST = re.compile(r"(?:\[[^\[\]]*\]|[^:]*)(?::[0-9]*)?")
@@ -51,7 +58,7 @@ def masked_url(text: str) -> str:
     rest = text[len(scheme) :]
     end = match.start() if (match := _END_OF_AUTHORITY.search(rest)) else len(rest)
     authority, tail = rest[:end], rest[end:]
-    if not authority and not tail.startswith("//"):
+    if scheme.lower() in {"", "file://"} and not authority and not tail.startswith("//"):
         # A path of this machine, with or without file:// before it, names no user.
         return f"{scheme}{_without_query(tail) if scheme else tail}"
     if "@" in tail:
@@ -77,8 +84,14 @@ def masked_destination(text: str) -> str:
         return MASK
 
 
-def without(text: str, secrets: tuple[str, ...]) -> str:
+def masked_urls(text: str) -> str:
+    """Return a sentence of another program with its URLs as they may be shown."""
+    return _URL.sub(lambda match: masked_url(match[0]), text)
+
+
+def without(text: str, secrets: Iterable[str]) -> str:
     """Return what another program says, without values that it was given in confidence."""
     for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, MASK)
+        if len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, MASK)
     return text
