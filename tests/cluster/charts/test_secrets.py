@@ -14,7 +14,8 @@ NO_CREDENTIAL = ["rsync", "-a", "{path}", "archive:/data/"]
 
 
 def given(tmp_path, **values):
-    path = tmp_path / "values.yaml"
+    # What Helm made of a file is remembered: each has a name of its own.
+    path = tmp_path / f"values-{len(list(tmp_path.iterdir()))}.yaml"
     path.write_text(json.dumps(PUSHES | values))
     return path
 
