@@ -29,11 +29,11 @@ from receive.config_sources import (
 )
 from receive.config_values import parse_endpoints, parse_span
 from receive.errors import ConfigError
+from receive.masking import masked as masked_value
 from receive.memory_limit import memory_limit_bytes
 
 UDP_PACKET_BYTES = 1472  # an Ethernet frame of 1500 bytes less the headers of IPv4 and UDP
 TCP_PACKET_BYTES = 65536
-_MASK = "***"
 
 
 class Category(Mapping[str, Any]):
@@ -158,7 +158,7 @@ class Config(Mapping[str, Any]):
         return len(CATEGORIES)
 
     def __repr__(self) -> str:
-        given = {name: _masked(KEYS[name], self[name]) for name in self._given}
+        given = {name: masked_value(KEYS[name].secret, self[name]) for name in self._given}
         return f"Config.from_mapping({given!r})"
 
     def names(self, category: str) -> list[str]:
@@ -195,7 +195,7 @@ class Config(Mapping[str, Any]):
         names = self._given if given_only else KEYS
         values = {name: self[name] for name in KEYS if name in names and self[name] is not None}
         if masked:
-            values = {name: _masked(KEYS[name], value) for name, value in values.items()}
+            values = {n: masked_value(KEYS[n].secret, value) for n, value in values.items()}
         return json.dumps(values, indent=2, ensure_ascii=False)
 
     def require_available(self, prefixes: Iterable[str]) -> None:
@@ -267,13 +267,3 @@ def _key(name: str) -> Key:
     if key is None:
         raise KeyError(name)
     return key
-
-
-def _masked(key: Key, value: Any) -> Any:
-    if key.secret == "userinfo" and isinstance(value, str):  # noqa: S105 (what is masked)
-        value, asked, _ = value.partition("?")  # a query may hold a token
-        scheme, separator, rest = value.rpartition("://")
-        _, at, host = rest.rpartition("@")
-        masked = f"{scheme}{separator}{_MASK}@{host}" if at else value
-        return f"{masked}?{_MASK}" if asked else masked
-    return _MASK if key.secret and value is not None else value

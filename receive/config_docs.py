@@ -56,6 +56,10 @@ emu-recv -o reception.transport=tcp -o reception.buffer_memory=2GiB
   (powers of 1024). Durations are seconds.
 - Booleans take true, false, yes, no, 1 and 0, in any case.
 - A list is a JSON or YAML list, or one text with commas.
+- In INI, `#` or `;` after a blank begins a comment behind a number, a switch or a choice. Behind a
+  text it may be a part of it, and is refused: comments of texts stand on lines of their own.
+- In YAML, `<<: *name` merges a map; maps that only others merge stand under names that begin with
+  `x-`, which are no keys.
 - An empty text puts a key whose default is none, or that is worked out, back to that.
 - An unknown key, a value of the wrong type, a key given twice in one file, null and NaN are
   errors, each with its place and what would be accepted.

@@ -7,13 +7,15 @@ twice, always naming the place.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from receive.config_keys import CATEGORIES, KEYS, Key, Value, find_key, nearest_name, shown
+from receive.config_keys import CATEGORIES, KEYS, Key, Kind, Value, find_key, nearest_name, shown
+from receive.config_yaml import yaml_pairs
 from receive.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,9 +25,13 @@ if TYPE_CHECKING:
 _LARGEST_FILE_BYTES = 2**20
 # No key has as many parts; an alias that holds itself would never end.
 _DEEPEST = 8
+# Beside the categories of a YAML file: maps that are merged into others.
+_EXTENSION = "x-"
 _FORMATS = {".ini": "INI", ".cfg": "INI", ".json": "JSON", ".yaml": "YAML", ".yml": "YAML"}
-_SECTION = re.compile(r"\[\s*([^\[\]]+?)\s*\]")
+_SECTION = re.compile(r"\[\s*([^\[\]]+?)\s*\](?:\s*[#;].*)?")
 _INI_LINE = re.compile(r"([^=:]+?)\s*[=:]\s*(.*)", re.DOTALL)
+_INI_COMMENT = re.compile(r"(?:^|\s)[#;]")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'')
 _JSON_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[{}:\n]')
 _YAML_TYPES = frozenset({"str", "int", "float", "bool", "map", "seq", "timestamp", "null"})
 
@@ -155,8 +161,10 @@ def _read_text(path: Path) -> str:
         raise ConfigError(f"{path}: cannot be read: {reason}") from None
     if len(content) > _LARGEST_FILE_BYTES:
         raise ConfigError(f"{path}: is larger than 1 MiB, so it is no configuration file")
+    # What some editors and shells call "Unicode".
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-16" if is_utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{path}:{line}: is not UTF-8 text") from None
@@ -266,7 +274,7 @@ def _yaml_leaves(text: str, path: Path) -> Iterator[Leaf]:
         root: Any = yaml.compose(text, Loader=yaml.BaseLoader)
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark is not None else ""
-        raise ConfigError(f"{path}{line}: is not YAML: {error.problem}") from None
+        raise ConfigError(f"{path}{line}: {_yaml_problem(str(error.problem))}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: is not YAML: {str(error).splitlines()[0]}") from None
     except RecursionError:
@@ -276,7 +284,16 @@ def _yaml_leaves(text: str, path: Path) -> Iterator[Leaf]:
     if root.id != "mapping":
         raise ConfigError(f"{_place(path, root)}: expected a map of keys and their values")
     _check_tag(root, _place(path, root))
-    yield from _yaml_flatten(root, "", path)
+    for leaf in _yaml_flatten(root, "", path):
+        if not leaf.name.startswith(_EXTENSION):
+            yield leaf
+
+
+def _yaml_problem(problem: str) -> str:
+    if "another document" in problem:
+        return "is not YAML of one document, but of several (---); give each in a file of its own"
+    hint = "; indent with blanks, not with tabs" if "'\\t'" in problem else ""
+    return f"is not YAML: {problem}{hint}"
 
 
 def _place(path: Path, node: Any) -> str:
@@ -285,7 +302,7 @@ def _place(path: Path, node: Any) -> str:
 
 def _yaml_flatten(node: Any, prefix: str, path: Path, depth: int = 0) -> Iterator[Leaf]:
     seen: set[str] = set()
-    for name_node, value in node.value:
+    for name_node, value in yaml_pairs(node, path):
         place = _place(path, name_node)
         if name_node.id != "scalar":
             raise ConfigError(f"{place}: a key must be text")
@@ -339,7 +356,8 @@ def _ini_leaves(text: str, path: Path) -> Iterator[Leaf]:
         match = _INI_LINE.fullmatch(line)
         if match is None or line.startswith("["):
             raise ConfigError(f"{place}: is not INI: expected [section] or key = value")
-        yield Leaf(_ini_name(section, match[1].lower()), match[2], place)
+        name = _ini_name(section, match[1].lower())
+        yield Leaf(name, _without_comment(name, match[2], place), place)
 
 
 def _ini_logical_lines(text: str) -> Iterator[tuple[int, str]]:
@@ -360,6 +378,29 @@ def _ini_logical_lines(text: str) -> Iterator[tuple[int, str]]:
         start, indent, parts = number, depth, [line.strip()]
     if parts:
         yield start, "\n".join(parts)
+
+
+def _without_comment(name: str, value: str, place: str) -> str:
+    """Return a value without the comment behind it.
+
+    Raises
+    ------
+    ConfigError
+        It may as well be a part of the value, which is a text.
+    """
+    key = find_key(name)
+    is_list = key is not None and key.kind in {Kind.LIST, Kind.COMMAND}
+    comment = _INI_COMMENT.search(
+        _QUOTED.sub(lambda m: "x" * len(m[0]), value) if is_list else value
+    )
+    if key is None or comment is None:
+        return value
+    if key.kind in {Kind.INTEGER, Kind.NUMBER, Kind.BOOLEAN} or (key.choices and not is_list):
+        return value[: comment.start()]
+    raise ConfigError(
+        f"{place}: {name}: {comment[0].strip()} after a blank may begin a comment or be a "
+        "part of the value; put the comment on a line of its own, or give the value in YAML"
+    )
 
 
 def _ini_name(section: str, name: str) -> str:

@@ -16,7 +16,6 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
-from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -24,6 +23,7 @@ import urllib3
 from receive import __version__
 from receive.download_reasons import reason_of
 from receive.errors import ConfigError, NetworkError, OutputError
+from receive.masking import masked_url
 from receive.progress import Progress, format_amount, format_bytes, format_seconds
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ _PROXY_CREDENTIALS = 407
 _TEMPORARY_STATUS = frozenset({408, 425, 429})
 _SERVER_ERROR = 500
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-[0-9]+/([0-9]+|\*)", re.ASCII)
-_MASK = "***"
 
 # Their DEBUG lines hold the path and the query, which may be a credential.
 for _name in ("urllib3", "requests"):
@@ -77,19 +76,6 @@ class _State:
 
     def restart(self) -> None:
         self.have_bytes, self.etag, self.total_bytes = 0, None, None
-
-
-def masked_url(url: str) -> str:
-    """Return a URL as it may be shown: without user, password, query and fragment."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        return _MASK
-    host = f"[{host}]" if ":" in host else host
-    user = f"{_MASK}@" if "@" in parts.netloc else ""
-    query = f"?{_MASK}" if parts.query or parts.fragment else ""
-    return f"{parts.scheme}://{user}{host}{f':{port}' if port else ''}{parts.path}{query}"
 
 
 def backoff_s(attempt: int, first_s: float = _FIRST_WAIT_S) -> float:

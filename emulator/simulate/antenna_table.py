@@ -1,6 +1,7 @@
 """Tables of antennas: the format of the built-in layouts and of ``--antennas FILE``.
 
-A table is text, separated by commas or by blanks.  Lines that begin with ``#`` are comments;
+A table is text; what separates its columns is in `emulator.simulate.text_table`, and CASA's form
+in `emulator.simulate.casa_table`.  Lines that begin with ``#`` are comments;
 ``# key: value`` among them describes the array.  The first other line may name the columns:
 ``name x y z [diameter]`` (ITRF, metres; taken for granted without such a line) or
 ``name east north up [diameter]`` (metres from a site that is given beside the table).
@@ -16,9 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from emulator.simulate import casa_table
+from emulator.simulate.text_table import cells_of, is_number, read_text, separator_of
 from receive.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 Floats = NDArray[np.float64]
@@ -89,13 +93,7 @@ def read_antennas(path: Path, site: Site | None = None) -> AntennaTable:
         If the file cannot be read or a line is not what it should be; the message names the file,
         the line and the column.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text file: expected a table of antennas") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the table of antennas: {error.strerror}") from error
-    return parse_antennas(text, str(path), site)
+    return parse_antennas(read_text(path, "a table of antennas"), str(path), site)
 
 
 def parse_antennas(text: str, origin: str, site: Site | None = None) -> AntennaTable:
@@ -104,22 +102,22 @@ def parse_antennas(text: str, origin: str, site: Site | None = None) -> AntennaT
     columns: tuple[str, ...] | None = None
     rows: list[tuple[str, list[float]]] = []
     lines: dict[str, int] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        words = line.strip()
-        if words.startswith("#"):
-            key, colon, value = words[1:].partition(":")
-            if colon:
-                header[key.strip().lower()] = value.strip()
-            continue
-        if not words:
-            continue
-        cells = [c.strip() for c in (words.split(",") if "," in words else words.split())]
+    separator: str | None = None
+    casa = False
+    for number, words in _lines(text, header):
         where = f"{origin}: line {number}"
         if columns is None:
-            columns = _columns(cells, where)
-            if columns is not None:
+            separator = separator_of(words)
+        cells = cells_of(words, separator, where)
+        if columns is None:
+            casa = casa_table.is_casa(header, cells)
+            columns = casa_table.columns(header, where) if casa else _columns(cells, where)
+            if columns is None:
+                columns = (*GEOCENTRIC, _DIAMETER)[: max(4, min(len(cells), 5))]
+            elif not casa:
                 continue
-            columns = (*GEOCENTRIC, _DIAMETER)[: max(4, min(len(cells), 5))]
+        if casa:
+            cells = casa_table.with_name_first(cells, where)
         name, values = _row(cells, columns, where)
         if name in lines:
             raise InputError(f"{where}: antenna {name} was on line {lines[name]} already")
@@ -135,10 +133,27 @@ def parse_antennas(text: str, origin: str, site: Site | None = None) -> AntennaT
     return AntennaTable(names, positions, diameters, header)
 
 
+def _lines(text: str, header: dict[str, str]) -> Iterator[tuple[int, str]]:
+    """Yield the numbered lines that are neither empty nor comments; these go to `header`."""
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.strip()
+        if words.startswith("#"):
+            if (assigned := casa_table.comment(words[1:])) is not None:
+                header[assigned[0]] = assigned[1]
+                continue
+            key, colon, value = words[1:].partition(":")
+            if colon:
+                header[key.strip().lower()] = value.strip()
+        elif words.strip(",;"):
+            # A spreadsheet makes separators of an empty line.
+            yield number, words
+
+
 def _columns(cells: list[str], where: str) -> tuple[str, ...] | None:
     """Return the columns if this line names them, None if it is an antenna's."""
     names = tuple(re.sub(r"[\[(].*", "", c).strip().lower() for c in cells)
-    if not names or names[0] != "name":
+    if len(names) < len(GEOCENTRIC) or any(is_number(cell) for cell in cells):
+        # Of antennas' lines the first has a number too.
         return None
     for known in (GEOCENTRIC, LOCAL):
         if names in (known, (*known, _DIAMETER)):
@@ -152,7 +167,8 @@ def _columns(cells: list[str], where: str) -> tuple[str, ...] | None:
 def _row(cells: list[str], columns: tuple[str, ...], where: str) -> tuple[str, list[float]]:
     if len(cells) != len(columns):
         raise InputError(
-            f"{where}: {len(cells)} columns; expected {len(columns)}: {', '.join(columns)}"
+            f"{where}: {len(cells)} columns; expected {len(columns)}: {', '.join(columns)} "
+            "(numbers with a decimal point, names with a separator in quotes)"
         )
     if not cells[0]:
         raise InputError(f"{where}: column name is empty")

@@ -18,6 +18,7 @@ from emulator.simulate.sky import SkyModel, Source
 from receive import __version__
 from receive.measurement_set.new_set import create_empty_set
 from receive.measurement_set.space import check_free_space, required_bytes
+from receive.measurement_set.table_name import refuse_misread_output
 from receive.measurement_set.writer import SetWriter
 from receive.progress import Progress
 
@@ -124,6 +125,7 @@ def write_observation(
     OutputError
         If the set exists and `overwrite` is false, cannot be written, or does not fit on the disk.
     """
+    refuse_misread_output(path)
     observation = simulator.observation
     started_s = time.monotonic()
     check_free_space(path, required_bytes(simulator.model, observation.integrations))

@@ -53,9 +53,10 @@ examples:
   emu-simulate --antennas my.csv --noise 0.5 --flag-fraction 0.1 --weights random rough.ms
   emu-simulate --list-arrays                 what arrays there are, and whose coordinates
 
-tables of antennas (--antennas), commas or blanks between the columns:
+tables of antennas (--antennas); commas, semicolons, tabs or blanks between the columns:
   name x y z [diameter]                      ITRF metres; this line may be left out
   name,east,north,up[,diameter]              metres from --site; this line must be there
+  x y z diameter pad [name]                  CASA's .cfg form, # coordsys=XYZ or LOC before it
 
 sources are unpolarised points: XX = YY = RR = LL = I, cross-hands 0; no antenna beam, no smearing.
 

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
+from emulator.simulate.text_table import cells_of, read_text, separator_of
 from receive.errors import ConfigError, InputError
 from receive.model.uvw import direction_frame
 
@@ -130,7 +131,10 @@ def _angle(text: str, sexagesimal_deg: float) -> float | None:
 
 def parse_source(text: str, what: str = "--source") -> Source:
     """Return the source that ``RA,DEC,FLUX_JY[,SPECTRAL_INDEX[,REFERENCE_HZ]]`` describes."""
-    fields = [f.strip() for f in text.split(",")]
+    return _source([f.strip() for f in text.split(",")], what, text)
+
+
+def _source(fields: Sequence[str], what: str, text: str) -> Source:
     if len(fields) not in _FIELDS:
         raise ConfigError(f"{what}: {text!r} has {len(fields)} fields; {_FORM}")
     numbers = [_number(field, what, text) for field in fields[2:]]
@@ -158,20 +162,32 @@ def _number(field: str, what: str, text: str) -> float:
 
 def read_sources(path: Path) -> list[Source]:
     """Return the sources of a file with one a line; ``#`` begins a comment."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text file: expected a source on each line") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the sources: {error.strerror}") from error
     sources = []
-    for number, line in enumerate(text.splitlines(), 1):
+    separator: str | None = None
+    begun = False
+    for number, line in enumerate(read_text(path, "a source on each line").splitlines(), 1):
         words = line.partition("#")[0].strip()
-        if words:
-            sources.append(parse_source(words, f"{path}: line {number}"))
+        if not words.strip(",;"):
+            continue
+        where = f"{path}: line {number}"
+        if not begun:
+            separator = separator_of(words)
+        cells = cells_of(words, separator, where)
+        if begun or not _names_columns(cells, where):
+            sources.append(_source(cells, where, words))
+        begun = True
     if not sources:
         raise InputError(f"{path}: no sources in it; {_FORM} on each line")
     return sources
+
+
+def _names_columns(cells: Sequence[str], where: str) -> bool:
+    """Tell whether a line names the columns, in the order that they must have."""
+    if any(any(c.isdigit() for c in cell) for cell in cells):
+        return False
+    if [cell.lower()[:3].strip("_ ") for cell in cells[:2]] == ["ra", "dec"]:
+        return True
+    raise InputError(f"{where}: columns {', '.join(cells)}; {_FORM}")
 
 
 def default_sources(centre_rad: tuple[float, float], field_rad: float) -> list[Source]:

@@ -48,8 +48,9 @@ proxy: {use: true, server: "proxy.example.org:3128"}
   the same one it does nothing.
 - Keys of the configuration are given as they are or as text, `--set reception.ring_heaps=133`,
   `--set-string transmit.model=false`. Lists take `--set proxy.noproxy='{a,b}'`.
-- What is a credential (`model.url`, `rclone.configurl`, a proxy with a password) is kept in the
-  release's Secret, and shows in no other object.
+- What is a credential (`model.url`, `rclone.configurl`, a proxy with a password, `rclone.command`
+  with parameters, `consumer.command` with `secret:`) is kept in the release's Secret, and shows in
+  no other object.
 
 """,
     "emulator": """\

@@ -97,7 +97,9 @@ KEYS = (
         default=None,
         nullable=True,
         default_doc="none",
-        doc="Destination, `remote:path`.",
+        secret="destination",  # noqa: S106 (what is masked, not a password)
+        doc="Destination, `remote:path`. Parameters of a remote that is described in it "
+        "(`:s3,access_key_id=...:bucket/x.ms`) are credentials.",
     ),
     Key(
         name="rclone.anonymous",

@@ -78,8 +78,9 @@ class Key:
     in_charts
         Whether it is the charts that act on the key, and no command.
     secret
-        Whether the value is a credential: ``True``, or ``"userinfo"`` if only a user, a password
-        and a query in it are.
+        Whether the value is a credential: ``True``, or which parts of it are: ``"userinfo"`` the
+        user, password and query of a URL, ``"destination"`` the parameters of an rclone remote,
+        ``"command"`` the marked arguments.
     check
         Raises ValueError, saying what is accepted, for a text (each item of a list) that cannot be.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from receive.command_arguments import check_argument
 from receive.config_keys.key import Key, Kind
 from receive.config_values import HIGHEST_PORT, parse_source, parse_span
 
@@ -281,8 +282,12 @@ KEYS = (
         kind=Kind.COMMAND,
         default=(),
         default_doc="none",
+        secret="command",  # noqa: S106 (what is masked, not a password)
+        check=check_argument,
         doc="Run for each closed set: a list of arguments in which `{path}` is the set. No shell; "
-        "in the background, two at a time. One that fails makes the exit code 8.",
+        "in the background, two at a time. One that fails makes the exit code 8. "
+        "`secret:NAME=VALUE` and `secret_file:NAME=FILE` among them are no arguments, but "
+        "variables of its environment that are shown nowhere.",
     ),
     Key(
         name="consumer.command_timeout",

@@ -18,7 +18,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from receive.command_arguments import take_apart
 from receive.errors import ConfigError, ConsumerError
+from receive.masking import masked
 from receive.progress import Progress
 
 if TYPE_CHECKING:
@@ -69,7 +71,8 @@ class ClosedSets:
     Parameters
     ----------
     command
-        Arguments; ``{path}`` in them is the absolute path of the set.  Empty: none is run.
+        Arguments; ``{path}`` in them is the absolute path of the set, and marked ones are secrets
+        (`receive.command_arguments`).  Empty: none is run.
     timeout_s
         How long a command may take; 0 is for ever.
 
@@ -82,14 +85,14 @@ class ClosedSets:
     def __init__(self, command: Sequence[str], timeout_s: float) -> None:
         self.paths: list[Path] = []
         self.failures: list[Failure] = []
-        self._command = tuple(command)
+        self._command, self._variables = take_apart(command)
         self._timeout_s = timeout_s
         self._waiting: queue.SimpleQueue[Path] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._done = 0
         self._give_up = threading.Event()
         self._workers = 0
-        program = command[0] if command else ""
+        program = self._command[0] if self._command else ""
         if program and PLACEHOLDER not in program and shutil.which(program) is None:
             raise ConfigError(
                 f"consumer.command: there is no program {program}: give the first of the list as "
@@ -179,11 +182,12 @@ class ClosedSets:
         if self._give_up.is_set():
             return Failure(path, "not started: told to stop", None)
         arguments = [argument.replace(PLACEHOLDER, str(path)) for argument in self._command]
-        logger.debug("consumer.command: %s", arguments)
+        logger.debug("consumer.command: %s", masked("command", arguments))
         try:
             process = subprocess.Popen(  # noqa: S603 -- the user's own command, without a shell
                 arguments,
                 stdin=subprocess.DEVNULL,
+                env=os.environ | self._variables,
                 # Our standard output is the summary's.
                 stdout=2,
                 start_new_session=True,

@@ -10,6 +10,7 @@ from receive.consumers.names import output_path, possible_names
 from receive.errors import ConfigError, OutputError
 from receive.measurement_set.place import refuse_to_replace
 from receive.measurement_set.space import check_free_space
+from receive.measurement_set.table_name import refuse_misread_output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,6 +73,7 @@ def check_output(config: Config, path: Path) -> None:
         If a set exists there and may not be replaced, or its folder is missing or cannot be
         written.
     """
+    refuse_misread_output(path)
     if path.exists():
         _refuse_the_model(config, path)
         refuse_to_replace(path, overwrite=config["reception.overwrite"])

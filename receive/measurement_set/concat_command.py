@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from receive import cli
 from receive.errors import ConfigError, InputError, OutputError
+from receive.measurement_set.table_name import refuse_misread_output
 
 if TYPE_CHECKING:
     import argparse
@@ -122,6 +123,7 @@ def _refuse_grid(pieces: Sequence[Piece]) -> None:
 
 
 def _check_out(out: Path, pieces: Sequence[Path], *, overwrite: bool) -> None:
+    refuse_misread_output(out)
     if out.resolve() in {piece.resolve() for piece in pieces}:
         raise ConfigError(f"{out} is a piece and the result: give the result another name, first")
     if out.exists() and not overwrite:

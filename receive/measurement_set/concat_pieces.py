@@ -18,6 +18,7 @@ from receive.measurement_set.live import WORK
 from receive.measurement_set.lock import is_being_written
 from receive.measurement_set.opening import open_main_table
 from receive.measurement_set.reader import open_set
+from receive.measurement_set.table_name import table_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,6 +85,7 @@ def open_pieces(paths: Sequence[Path]) -> list[Piece]:
 
 
 def _open(path: Path) -> Piece:
+    table_name(path)
     if is_being_written(path / WORK):
         raise InputError(f"{path} is still being written: wait until it is closed")
     if (path / WORK).exists():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from casacore import tables
@@ -20,11 +21,11 @@ from receive.measurement_set.live import folder_bytes
 from receive.measurement_set.opening import open_main_table
 from receive.measurement_set.place import Place
 from receive.measurement_set.space import check_free_space
+from receive.measurement_set.table_name import table_name
 from receive.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from receive.measurement_set.concat_pieces import Piece
 
@@ -111,7 +112,9 @@ def link_times(out: Path, pieces: Sequence[Piece], *, overwrite: bool) -> int:
 
     def fill(target: Path) -> None:
         # Absolute paths, which casacore writes down relative to the set's folder where it can.
-        casacore_thread.run(_link, target, [os.path.realpath(piece.path) for piece in ordered])
+        casacore_thread.run(
+            _link, target, [table_name(Path(os.path.realpath(piece.path))) for piece in ordered]
+        )
 
     _make(out, fill, overwrite=overwrite)
     return sum(piece.model.num_times for piece in ordered)

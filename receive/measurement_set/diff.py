@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from casacore.tables import table as open_table
@@ -21,10 +22,10 @@ from receive.measurement_set.cells import read_cells, row_slices
 from receive.measurement_set.diff_report import MAIN, Report, Where, plural
 from receive.measurement_set.diff_values import Tally, Tolerances, compare_cells, same
 from receive.measurement_set.opening import open_main_table
+from receive.measurement_set.table_name import table_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
 _SUBTABLE = "Table: "
 
@@ -249,7 +250,7 @@ def open_quietly(path: str) -> Any:
         It cannot be opened.
     """
     try:
-        return open_table(path, ack=False, lockoptions={"option": "usernoread"})
+        return open_table(table_name(Path(path)), ack=False, lockoptions={"option": "usernoread"})
     except RuntimeError as error:
         raise InputError(f"{path} cannot be opened as a table: {one_line(error)}") from error
 

@@ -13,6 +13,7 @@ import numpy as np
 from casacore import tables
 
 from receive.measurement_set import casacore_thread
+from receive.measurement_set.table_name import table_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +85,7 @@ def create_empty_set(path: Path, description: SetDescription) -> None:
 def _create(path: Path, description: SetDescription) -> None:
     main = tables.required_ms_desc("MAIN")
     main.update(tables.maketabdesc(_data_columns(description)))
-    with tables.default_ms(str(path), main) as table:
+    with tables.default_ms(table_name(path), main) as table:
         _add_source(table, path)
     _fill_antennas(path, description)
     _fill_spectra(path, description)

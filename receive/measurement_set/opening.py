@@ -13,6 +13,7 @@ from casacore import tables
 
 from receive.errors import InputError
 from receive.measurement_set.live import WORK
+from receive.measurement_set.table_name import table_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,8 +47,10 @@ def open_main_table(path: Path, *, visibilities: bool = True) -> Any:
     Raises
     ------
     InputError
-        If it is missing, a file, not a Measurement Set, locked, truncated or empty.
+        If it is missing, a file, not a Measurement Set, locked, truncated or empty, or casacore
+        would take its path for another.
     """
+    table_name(path)
     if not path.exists():
         raise InputError(f"{path} does not exist: the path of a Measurement Set was expected")
     if not path.is_dir():
@@ -110,7 +113,7 @@ def unusual(path: Path, error: Exception) -> InputError:
 
 def _open(path: Path) -> Any:
     try:
-        return tables.table(str(path), ack=False, lockoptions=_NO_LOCK)
+        return tables.table(table_name(path), ack=False, lockoptions=_NO_LOCK)
     except RuntimeError as error:
         raise damaged(path, error, "opening it") from None
 
@@ -122,7 +125,7 @@ def _refuse_locked(path: Path) -> None:
     shared lock, which other readers do not mind, and gives it back here.
     """
     try:
-        tables.table(str(path), ack=False, lockoptions="permanent").close()
+        tables.table(table_name(path), ack=False, lockoptions="permanent").close()
     except RuntimeError as error:
         text = str(error)
         if _LOCK_REFUSED in text and any(reason in text for reason in _LOCK_HELD):

@@ -11,6 +11,7 @@ from receive.errors import OutputError
 from receive.measurement_set.history import exchange
 from receive.measurement_set.live import WORK, output_error
 from receive.measurement_set.lock import is_being_written
+from receive.measurement_set.table_name import refuse_misread_output
 
 
 class Place:
@@ -40,6 +41,7 @@ class Place:
 
     def __init__(self, path: Path, *, overwrite: bool) -> None:
         # A link is followed, so that what it points to is replaced and not the link.
+        refuse_misread_output(path)
         self.path = Path(os.path.realpath(path))
         self.placed = False
         stem = f".{self.path.name}.{os.getpid()}"

@@ -21,6 +21,7 @@ from receive.measurement_set.live import (
     remove_work,
 )
 from receive.measurement_set.place import is_measurement_set
+from receive.measurement_set.table_name import table_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,6 +69,7 @@ def recover(path: Path) -> Recovery:
     OutputError
         If it cannot be written.
     """
+    table_name(path)
     if not path.is_dir():
         found = "is a file" if path.exists() else "does not exist"
         raise InputError(f"{path} {found}: the folder of a Measurement Set was expected")

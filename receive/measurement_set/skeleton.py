@@ -29,6 +29,7 @@ from receive.measurement_set.subtable_copy import (
     row_count,
     subtable_keywords,
 )
+from receive.measurement_set.table_name import table_name
 from receive.measurement_set.tiles import TiledColumn, plan_columns
 
 if TYPE_CHECKING:
@@ -190,10 +191,11 @@ def open_template(path: Path) -> Any:
     InputError
         If it is not there or is not a casacore table.
     """
+    name = table_name(path)
     if not (path / "table.dat").is_file():
         raise InputError(f"{path} is not a Measurement Set that can serve as a model")
     try:
-        return tables.table(str(path), ack=False, lockoptions="usernoread")
+        return tables.table(name, ack=False, lockoptions="usernoread")
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path} cannot be opened as a Measurement Set ({reason})") from None

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from receive.download import RETRIES, STALL_TIMEOUT_S, download
 from receive.errors import ConfigError, InputError, OutputError
+from receive.measurement_set.table_name import refuse_misread_output
 from receive.model_fetch.archive import check_format
 from receive.model_fetch.limits import MAX_RATIO, MAX_UNPACKED_BYTES, Limits
 from receive.model_fetch.source import source_of
@@ -65,6 +66,7 @@ def fetch_model(config: Config, folder: Path, bounds: Bounds) -> Path:
     name = _name(config)
     source = source_of(config)
     target = folder / name
+    refuse_misread_output(target)
     with _locked(folder, name):
         scratch = folder / f".{name}.fetching"
         record = folder / f".{name}.fetched.json"

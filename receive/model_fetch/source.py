@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from receive.download import masked_url
 from receive.errors import ConfigError, InputError
+from receive.masking import masked_url
 
 if TYPE_CHECKING:
     from receive.config import Config

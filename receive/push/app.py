@@ -90,7 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with _scratch(args.scratch) as scratch:
         rclone_config = RcloneConfig(config, args.rclone_config, scratch)
         try:
-            push = Push(config, command, rclone_config, Rclone(rclone_config.path, scratch))
+            rclone = Rclone(rclone_config.path, scratch, command.variables)
+            push = Push(config, command, rclone_config, rclone)
             # Before the observation has ended there is time to mend what is wrong.
             rclone_config.fetch_early()
             push.check_remote()

@@ -6,10 +6,13 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from receive.push import inline_remote
+
 ACCEPTED = "remote:path, such as gcs:bucket/demo.ms"
 # What rclone takes: letters, digits, _ . + @, and inside also blanks and dashes.
 _REMOTE = re.compile(r"[\w.+@]+(?:[ -]+[\w.+@-]+)*")
 _BACKEND = re.compile(r"[a-z0-9]+")
+_URL_TAIL = re.compile(r"//.*@.*", re.DOTALL)
 _PARAMETER = re.compile(r""",[\w-]+(?:=(?:"(?:[^"]|"")*"|'(?:[^']|'')*'|[^'",:][^,:]*|))?""")
 
 
@@ -33,12 +36,25 @@ class Destination:
     path: str
 
     def __str__(self) -> str:
-        return f"{self.remote}{self.parameters}:{self.path}"
+        """As rclone is given it, beside `variables`: without the parameters."""
+        return f"{inline_remote.NAME if self.is_described else self.remote}:{self.path}"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment in which rclone takes it for what it is."""
+        return inline_remote.variables(self.remote, self.parameters)
 
     @property
     def shown(self) -> str:
-        """As it may be shown."""
-        return f"{self.remote}{',***' if self.parameters else ''}:{self.path}"
+        """As it may be shown.
+
+        A URL for a remote leaves its password in the path, and so does a parameter without quotes
+        that holds a colon.
+        """
+        path = _URL_TAIL.sub("//***", self.path)
+        if self.parameters and ":" in path:
+            path = "***"
+        return f"{self.remote}{',***' if self.parameters else ''}:{path}"
 
     @property
     def is_described(self) -> bool:

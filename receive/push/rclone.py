@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import shutil
 import subprocess
@@ -11,9 +12,10 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 from receive.errors import ConfigError
+from receive.masking import masked_urls, without
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -31,8 +33,6 @@ _COMMON = (
     "--timeout=60s",
 )
 _STATS = ("--stats=2s", "--stats-log-level=NOTICE")
-_USERINFO = re.compile(r"(\w+://)[^/\s@\"]+@")
-_QUERY = re.compile(r"\?[^\s\"']+")
 _NO_HASH = "hashes could not be checked"
 _DIFFERENCES = re.compile(r"([0-9]+) differences found")
 _ERRORS = re.compile(r"([0-9]+) errors while checking")
@@ -53,6 +53,8 @@ class Rclone:
         Its configuration file, which it may rewrite (tokens).
     scratch
         A folder for its temporary files.
+    variables
+        What its environment has besides: parameters of the destination, which may be credentials.
 
     Raises
     ------
@@ -60,10 +62,11 @@ class Rclone:
         There is no rclone.
     """
 
-    def __init__(self, config: Path, scratch: Path) -> None:
+    def __init__(self, config: Path, scratch: Path, variables: Mapping[str, str]) -> None:
         program = shutil.which(PROGRAM)
         if program is None:
             raise ConfigError(f"there is no {PROGRAM} on the PATH; install it (the push image has)")
+        self._variables = dict(variables)
         self._command = (
             program,
             f"--config={config}",
@@ -132,6 +135,7 @@ class Rclone:
             subprocess.Popen(  # noqa: S603 (a list of arguments, the user's ones validated)
                 command,
                 stdin=subprocess.DEVNULL,
+                env=os.environ | self._variables,
                 stdout=out,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -147,7 +151,8 @@ class Rclone:
                     if on_bytes is not None and isinstance(stats, dict):
                         on_bytes(int(stats.get("bytes", 0)))
                     elif entry.get("msg"):
-                        messages.append((str(entry.get("level", "")), _masked(str(entry["msg"]))))
+                        text = without(masked_urls(str(entry["msg"])), self._variables.values())
+                        messages.append((str(entry.get("level", "")), text))
                         logger.debug("rclone %s: %s", arguments[0], messages[-1][1])
                 code = process.wait()
             except BaseException:
@@ -187,7 +192,3 @@ def _reason(messages: Sequence[tuple[str, str]]) -> str:
             reason = " ".join(texts[-1].split())
             return reason if len(reason) < _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}..."
     return "rclone failed and does not say why"
-
-
-def _masked(text: str) -> str:
-    return _QUERY.sub("?***", _USERINFO.sub(r"\1***@", text))

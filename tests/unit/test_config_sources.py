@@ -4,11 +4,12 @@ import configparser
 import json
 import math
 import os
+import re
 from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from receive.config import Config
@@ -116,7 +117,10 @@ def test_an_empty_file_gives_the_defaults(tmp_path, name, text):
         ("a.ini", "[reception]\nport_start=1\n[a]\nreception.receiver_port_start=2", 4, "twice"),
         ("a.ini", "[reception]\n[reader]\n[reception]\n", 3, "section"),
         ("a.ini", "[reception]\n\nring_heap = 4\n", 3, "did you mean reception.ring_heaps"),
-        ("a.ini", "[reception]\nring_heaps = 4 # four\n", 2, "a whole number"),
+        ("a.ini", "[model]\nname = a.ms # mine\n", 2, "may begin a comment or be a part of"),
+        ("a.ini", "[model]\nname = ; none\n", 2, "; after a blank may begin a comment"),
+        ("a.ini", "[transmission]\nendpoints =\n a:1, # a\n b:2\n", 2, "may begin a comment"),
+        ("a.ini", "[consumer]\ncommand = sh -c 'a ; b' ; c\n", 2, "may begin a comment"),
         ("a.ini", "ring_heaps = 4\n", 1, "did you mean reception.ring_heaps"),
         # JSON
         ("a.json", '{"reception": {"ring_heaps": 4,}}', 1, "not JSON"),
@@ -141,6 +145,14 @@ def test_an_empty_file_gives_the_defaults(tmp_path, name, text):
         # YAML
         ("a.yaml", "reception:\n  transport: tcp\n bad", 3, "not YAML"),
         ("a.yaml", "reception: [\n", 2, "not YAML"),
+        ("a.yaml", "reception:\n\ttransport: tcp\n", 2, "blanks, not with tabs"),
+        ("a.yaml", "reader.num_chan: 1\n---\nreader.num_chan: 2\n", 2, "of several (---)"),
+        ("a.yaml", "reader:\n  <<: *none\n", 2, "undefined alias"),
+        ("a.yaml", "reader:\n  <<: 5\n", 2, "merges maps"),
+        ("a.yaml", "reader: &a\n  <<: *a\n", 1, "merged into itself"),
+        ("a.yaml", "reader:\n  '<<': {num_chan: 2}\n", 2, "unknown key reader.<<"),
+        ("a.yaml", "x-a: &a {num_chans: 2}\nreader:\n  <<: *a\n", 1, "unknown key"),
+        ("a.yaml", "base: &a {num_chan: 2}\nreader: *a\n", 1, "unknown key base"),
         ("a.yaml", "reception:\n  max_dumps: 1\n  max_dumps: 2\n", 3, "twice"),
         ("a.yaml", "reader:\n  num_chan: 1\nreader:\n  start_chan: 2\n", 3, "twice"),
         ("a.yaml", "reader:\n  num_chan: 1\nreader.num_chan: 2\n", 3, "twice"),
@@ -342,7 +354,10 @@ def test_ini_comes_back(folder, values, colon):
     parser = configparser.ConfigParser(
         interpolation=None, delimiters=(":" if colon else "=",), comment_prefixes=("#",)
     )
-    parser.read_dict({c: {k: as_text(v) for k, v in t.items()} for c, t in nested(values).items()})
+    texts = {name: as_text(value) for name, value in values.items()}
+    # What may begin a comment is refused, as the tests below have it.
+    assume(not any(re.search(r"(^|\s)[#;]", text) for text in texts.values()))
+    parser.read_dict({c: dict(t) for c, t in nested(texts).items()})
     file = folder / "a.ini"
     with file.open("w", encoding="utf-8") as stream:
         parser.write(stream)
@@ -382,3 +397,68 @@ def test_random_bytes_are_a_configuration_or_one_clear_line(folder, content, nam
         assert math.isfinite(config["transmission.rate"])
     assert message == "" or message.startswith(str(file))
     assert len(message.splitlines()) <= 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("name", ["a.ini", "a.json", "a.yaml", "a"])
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path, name, encoding):
+    text = {".ini": INI, ".json": JSON, ".yaml": YAML, "": YAML}[Path(name).suffix]
+    (tmp_path / name).write_bytes(text.encode(encoding))
+    config = Config.load(tmp_path / name)
+    assert {key: config[key] for key in EXPECTED} == EXPECTED
+
+
+@pytest.mark.parametrize("mark", [" ; ", "  # ", "\t;", " #"])
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("reception.ring_heaps = 8", 8),
+        ("reception.overwrite: yes", True),
+        ("reception.transport=tcp", "tcp"),
+        ("transmission.rate = 1.5e6", 1.5e6),
+        ("reception.buffer_size = 4 MiB", 4 << 20),
+    ],
+)
+def test_a_comment_behind_what_cannot_hold_one_is_a_comment(tmp_path, line, value, mark):
+    file = tmp_path / "a.ini"
+    file.write_text(f"[reader] # the reader\n{line}{mark}say; why # so\n")
+    assert Config.load(file)[line.replace(":", "=").split("=")[0].strip()] == value
+
+
+def test_marks_of_comments_without_a_blank_or_in_quotes_are_text(tmp_path):
+    file = tmp_path / "a.ini"
+    file.write_text(
+        "[model]\nurl = https://host/a;b#c\n[consumer]\ncommand = sh -c 'a ; b' \"c # d\"\n"
+    )
+    config = Config.load(file)
+    assert config["model.url"] == "https://host/a;b#c"
+    assert config["consumer.command"] == ["sh", "-c", "a ; b", "c # d"]
+
+
+def test_maps_are_merged_as_yaml_has_it(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text(
+        "x-first: &first {num_chan: 1, start_chan: 1}\n"
+        "x-second: &second {num_chan: 2, start_chan: 2, num_repeats: 2}\n"
+        "x-third: &third\n  <<: *second\n  num_timestamps: 3\n"
+        "reader:\n  num_chan: 5\n  <<: [*first, *third]\n"
+        "transmission: {sender_threads: &many 4}\n"
+        "reception: {receiver_threads: *many}\n"
+    )
+    config = Config.load(file)
+    assert dict(config["reader"]) | {
+        "num_chan": 5,
+        "start_chan": 1,
+        "num_repeats": 2,
+        "num_timestamps": 3,
+    } == dict(config["reader"])
+    assert config["reception.receiver_threads"] == 4
+
+
+def test_merges_of_merges_take_no_time(tmp_path):
+    levels = ["x-0: &a0 {num_chan: 1}"] + [
+        f"x-{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 20)}]}}" for n in range(1, 40)
+    ]
+    file = tmp_path / "a.yaml"
+    file.write_text("\n".join([*levels, "reader: {<<: *a39}"]))
+    assert Config.load(file)["reader.num_chan"] == 1

@@ -74,7 +74,7 @@
 {{- end -}}
 {{- $anonymous := include "vis-receive.boolean" (list $rclone.anonymous false) -}}
 {{- if not (or $url $secret $anonymous .Values.extraEnv (hasPrefix ":" $to) (hasPrefix "/" $to)) -}}
-{{- fail (printf "nothing says what the remote of rclone.command %s is: set rclone.configurl or rclone.secret, or rclone.anonymous=true" $to) -}}
+{{- fail (printf "nothing says what the remote of rclone.command %s is: set rclone.configurl or rclone.secret, or rclone.anonymous=true" (ternary "(hidden)" $to (eq (include "vis-receive.destinationIsSecret" .) "true"))) -}}
 {{- end -}}
 {{- end -}}
 {{- end }}

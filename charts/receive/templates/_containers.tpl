@@ -9,6 +9,10 @@
     - emu-recv
     - -c
     - /etc/vis-receive/config.json
+    {{- if include "vis-receive.commandConfig" . }}
+    - -c
+    - /etc/vis-receive-command/command.json
+    {{- end }}
     - -o
     - reception.process_index=$(VIS_RECEIVE_INDEX)
     - --run-folder
@@ -26,6 +30,11 @@
     {{- include "receive.resources" . | nindent 4 }}
   volumeMounts:
     {{- include "vis-receive.mounts" (list . "receiver") | nindent 4 }}
+    {{- if include "vis-receive.commandConfig" . }}
+    - name: command
+      mountPath: /etc/vis-receive-command
+      readOnly: true
+    {{- end }}
     {{- if include "receive.makesToken" . }}
     - name: token
       mountPath: /etc/vis-receive-token

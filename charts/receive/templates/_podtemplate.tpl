@@ -30,6 +30,12 @@ spec:
     - name: run
       emptyDir: {}
     {{- include "receive.resultsVolume" . | nindent 4 }}
+    {{- if include "vis-receive.commandConfig" . }}
+    - name: command
+      secret:
+        secretName: {{ $name }}
+        items: [{key: command.json, path: command.json}]
+    {{- end }}
     {{- if include "receive.makesToken" . }}
     - name: token
       secret:

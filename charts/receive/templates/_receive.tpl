@@ -49,6 +49,10 @@
 {{- if include "receive.makesToken" . -}}
 {{- $_ := set $more "monitor" (dict "token_file" "/etc/vis-receive-token/token") -}}
 {{- end -}}
+{{- if include "vis-receive.commandConfig" . -}}
+{{- /* emu-push wants to know that there is one; the receiver's own file comes after this one. */ -}}
+{{- $_ := set $more "consumer" (dict "command" (list "(in the Secret)")) -}}
+{{- end -}}
 {{- $categories := list "reception" "consumer" "transmission" "reader" "payload" "model" "transmit" "results" "rclone" "monitor" "vys" -}}
 {{- include "vis-receive.config" (dict "root" . "categories" $categories "more" $more) -}}
 {{- end }}

@@ -26,8 +26,9 @@ from receive.push.destination import destinations, parse_destination
 def test_what_is_accepted(text, remote, path):
     parsed = parse_destination(text)
     assert (parsed.remote, parsed.path) == (remote, path)
-    assert str(parsed) == text.rstrip("/")
+    assert f"{parsed.remote}{parsed.parameters}:{parsed.path}" == text.rstrip("/")
     assert "http" not in parsed.shown
+    assert "http" not in str(parsed)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,40 @@ def test_whatever_is_accepted_is_no_option_and_no_local_path(text):
         return
     assert str(parsed)[0] not in "-/."
     assert parsed.remote
-    assert str(parsed) == text.rstrip("/")
+    assert f"{parsed.remote}{parsed.parameters}:{parsed.path}" == text.rstrip("/")
+
+
+@given(
+    st.sampled_from([":s3", ":webdav", "far", "my remote-2"]),
+    st.dictionaries(
+        st.from_regex(r"[a-z][a-z_]{0,15}", fullmatch=True),
+        st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=20),
+        max_size=4,
+    ),
+    st.sampled_from("\"'"),
+)
+def test_parameters_are_variables_of_the_environment_and_nothing_else(remote, values, quote):
+    text = "".join(
+        f",{key}={quote}{value.replace(quote, quote * 2)}{quote}" for key, value in values.items()
+    )
+    parsed = parse_destination(f"{remote}{text}:bucket/x.ms")
+    name = "vis_receive_described" if remote.startswith(":") else remote
+    prefix = f"RCLONE_CONFIG_{name.upper().replace('-', '_')}_"
+    own = {"type": remote[1:]} if remote.startswith(":") else {}
+    assert parsed.variables == {
+        prefix + key.upper(): value for key, value in (own | values).items()
+    }
+    assert str(parsed) == f"{name}:bucket/x.ms"
+    assert parsed.shown == f"{remote}{',***' if text else ''}:bucket/x.ms"
+
+
+def test_parameters_without_quotes():
+    parsed = parse_destination("far,env_auth,vendor=other,a=:x.ms")
+    assert parsed.variables == {
+        "RCLONE_CONFIG_FAR_ENV_AUTH": "true",
+        "RCLONE_CONFIG_FAR_VENDOR": "other",
+        "RCLONE_CONFIG_FAR_A": "",
+    }
 
 
 def test_sets_of_another_name_keep_it():

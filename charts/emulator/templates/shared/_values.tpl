@@ -57,6 +57,8 @@ Takes a dict of root, categories (a list) and more (nested; wins).
 */}}
 {{- define "vis-receive.config" -}}
 {{- $secret := list "model.url" "rclone.configurl" -}}
+{{- if include "vis-receive.destinationIsSecret" .root }}{{ $secret = append $secret "rclone.command" }}{{ end -}}
+{{- if include "vis-receive.commandConfig" .root }}{{ $secret = append $secret "consumer.command" }}{{ end -}}
 {{- $config := dict -}}
 {{- range $category := .categories -}}
 {{- $keys := dict -}}
@@ -81,8 +83,26 @@ Takes a dict of root, categories (a list) and more (nested; wins).
 {{- with include "vis-receive.text" (list (.Values.model | default dict).url "") -}}
 {{- $_ := set $config "model" (dict "url" .) -}}
 {{- end -}}
+{{- $rclone := dict -}}
 {{- with include "vis-receive.text" (list (index .Values "rclone" | default dict).configurl "") -}}
-{{- $_ := set $config "rclone" (dict "configurl" .) -}}
+{{- $_ := set $rclone "configurl" . -}}
 {{- end -}}
+{{- if include "vis-receive.destinationIsSecret" . -}}
+{{- $_ := set $rclone "command" .Values.rclone.command -}}
+{{- end -}}
+{{- if $rclone }}{{ $_ := set $config "rclone" $rclone }}{{ end -}}
 {{- toJson $config -}}
+{{- end }}
+
+{{/* "true" where rclone.command has parameters or a user: they may be credentials. */}}
+{{- define "vis-receive.destinationIsSecret" -}}
+{{- if regexMatch "[,@]" (include "vis-receive.text" (list (.Values.rclone | default dict).command "")) }}true{{ end -}}
+{{- end }}
+
+{{/* consumer.command as nested JSON, where an argument is a secret or a URL with a user; else nothing. */}}
+{{- define "vis-receive.commandConfig" -}}
+{{- $command := (.Values.consumer | default dict).command -}}
+{{- if regexMatch "secret:|://.*@" (toJson $command) -}}
+{{- toJson (dict "consumer" (dict "command" $command)) -}}
+{{- end -}}
 {{- end }}

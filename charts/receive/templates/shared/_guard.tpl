@@ -20,6 +20,7 @@ template) nothing is found and nothing refused.
 {{- if $secret -}}
 {{- $data := $secret.data | default dict -}}
 {{- if ne (get $data "config.json" | b64dec) (include "vis-receive.secretConfig" $root) }}{{ $changed = true }}{{ end -}}
+{{- if ne (get $data "command.json" | b64dec) (include "vis-receive.commandConfig" $root) }}{{ $changed = true }}{{ end -}}
 {{- $proxy := ternary (include "vis-receive.proxyUrl" $root) "" (eq (include "vis-receive.proxyIsSecret" $root) "true") -}}
 {{- if ne (get $data "proxy" | b64dec) $proxy }}{{ $changed = true }}{{ end -}}
 {{- end -}}

@@ -87,6 +87,6 @@ def test_missing_and_binary_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
         read_antennas(tmp_path / "none.csv")
     binary = tmp_path / "binary.csv"
-    binary.write_bytes(b"\xff\xfe\x00\x01")
+    binary.write_bytes(b"\x7fELF\xff\xfe\x00\x01")
     with pytest.raises(InputError, match="not a text file"):
         read_antennas(binary)
