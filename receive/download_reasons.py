@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _SERVER_ERROR = 500
 _VERIFY = re.compile(r"CERTIFICATE_VERIFY_FAILED\]?(?: certificate verify failed: ([^(]+))?")
-_TUNNEL = re.compile(r"Tunnel connection failed: ([0-9]{3})([ \w]*)")
+_TUNNEL = re.compile(r"Tunnel connection failed: ([0-9]{3})([ \w]{0,100})")
 
 
 def reason_of(error: BaseException, stall_timeout_s: float) -> tuple[str, bool]:
