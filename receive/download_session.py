@@ -41,9 +41,9 @@ def printable(text: str) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
-def ca_bundle() -> str | None:
-    """Return the bundle of certificates that the environment names; None if it names none."""
-    return next((path for name in _CA_BUNDLES if (path := os.environ.get(name))), None)
+def ca_bundle(environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return the bundle of certificates that an environment names; None if it names none."""
+    return next((path for name in _CA_BUNDLES if (path := environment.get(name))), None)
 
 
 class Session(requests.Session):

@@ -45,7 +45,7 @@ class _Handler(BaseHTTPRequestHandler):
         # Every name is this machine's: what is asked for by an address of it needs no proxy.
         connection = http.client.HTTPConnection("127.0.0.1", parts.port or 80, timeout=30)
         try:
-            connection.request("GET", parts.path or "/", headers={"Host": parts.netloc})
+            connection.request(self.command, parts.path or "/", headers={"Host": parts.netloc})
             answer = connection.getresponse()
             body = answer.read()
         finally:
@@ -54,6 +54,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    do_HEAD = do_GET
 
 
 @contextmanager

@@ -240,6 +240,7 @@ class Push:
                 {
                     "set": str(one.path),
                     "destination": one.destination.shown,
+                    "files": one.files,
                     "bytes": one.total_bytes,
                     "seconds": round(one.seconds, 3),
                     "compared": one.verified,
