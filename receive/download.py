@@ -57,9 +57,10 @@ _COMPRESSED = frozenset({"gzip", "x-gzip", "deflate"})
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _MASK = "***"
 
-# Their DEBUG lines hold the path and the query, which may be a credential.
+# Their lines hold the path and the query, which may be a credential, and even tracebacks; what goes
+# wrong they raise.
 for _name in ("urllib3", "requests"):
-    logging.getLogger(_name).setLevel(logging.INFO)
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 
 class RefusedError(NetworkError):
