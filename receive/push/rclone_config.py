@@ -92,6 +92,7 @@ class RcloneConfig:
         try:
             parts = urlsplit(self._url)
             usable = parts.scheme.lower() in {"http", "https"} and bool(parts.hostname)
+            _ = parts.port  # a ValueError where it is none
         except ValueError:
             usable = False
         if not usable:
