@@ -7,6 +7,7 @@ reached and checked.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import itertools
@@ -140,6 +141,10 @@ def corruption_named(archive: str) -> Iterator[None]:
         many = "set_int_max_str_digits" in str(error)
         why = "a number of thousands of digits" if many else str(error)
         raise InputError(f"{archive}: is truncated or corrupt: {why}") from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise InputError(f"{archive}: is corrupt: its parts lie where it has none") from None
     except (NotImplementedError, zipfile.LargeZipFile) as error:
         # zipfile's words for a compression, or a feature of the format, that Python does not know.
         raise InputError(f"{archive}: is packed in a way that cannot be read: {error}") from None
