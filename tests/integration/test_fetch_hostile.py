@@ -8,7 +8,6 @@ import logging
 import os
 import random
 import signal
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,9 +16,10 @@ from receive import cli
 from receive.model_fetch.app import PROG, main
 from tests import archives
 from tests.cluster.bed.certificates import Authority
-from tests.commands import BIN, options
+from tests.commands import options
 from tests.hostile import ANSWERS, OK, Hostile, fixed, random_answer, redirect, serving
 from tests.integration.push.pushes import Receiver, push
+from tests.memory import measured
 from tests.site import Fault, Site
 from tests.site import serving as serving_site
 
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 MODEL = "model.tar.gz"
 MOST_MIB = 100
 QUICK = ("--retries", "0", "--stall-timeout", "1", "--timeout", "3", "--max-unpacked", "200 MiB")
-ENVIRONMENT = {
-    name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")
-}
 
 
 @pytest.fixture
@@ -42,19 +39,11 @@ def hostile() -> Iterator[Hostile]:
         yield up
 
 
-def measured(folder: Path, *arguments: str) -> tuple[int, str, float]:
-    """Run ``emu-fetch-model``; return exit code, standard error and the most memory, in MiB."""
-    errors = folder / "errors"
-    with errors.open("w") as file:
-        process = subprocess.Popen(
-            [BIN / "emu-fetch-model", "--to", folder / "model", *arguments],
-            stderr=file,
-            stdout=subprocess.DEVNULL,
-            env=ENVIRONMENT,
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, errors.read_text(), usage.ru_maxrss / 1024
+def fetch(folder: Path, url: object, *flags: str) -> tuple[int, str, float]:
+    """Fetch a model; return exit code, standard error and the most memory, in MiB."""
+    arguments = ["--to", folder / "model", *options({"model.url": url}), *flags]
+    done, mib = measured(folder, "receive.model_fetch.app", arguments)
+    return done.returncode, done.stderr, mib
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +51,7 @@ def baseline_mib(tmp_path_factory: pytest.TempPathFactory) -> float:
     """Return the memory that a fetch of a small model takes."""
     folder = tmp_path_factory.mktemp("baseline")
     (folder / MODEL).write_bytes(archives.packed("tar.gz"))
-    code, errors, mib = measured(folder, *options({"model.url": folder / MODEL}))
+    code, errors, mib = fetch(folder, folder / MODEL)
     assert code == 0, errors
     return mib
 
@@ -82,7 +71,7 @@ def assert_one_line(code: int, errors: str) -> str:
 @pytest.mark.parametrize("name", ANSWERS)
 def test_no_answer_takes_memory_or_time_or_a_traceback(hostile, tmp_path, baseline_mib, name):
     url = hostile.url(name.replace(" ", "%20"))
-    code, errors, mib = measured(tmp_path, *options({"model.url": url}), *QUICK)
+    code, errors, mib = fetch(tmp_path, url, *QUICK)
     line = assert_one_line(code, errors)
     assert ANSWERS[name][1] in line
     assert "proxy" not in line
@@ -130,7 +119,7 @@ def test_redirects_are_followed_and_credentials_stay_with_their_host(tmp_path, h
         hostile.answers["first"] = fixed(redirect(b"second?x"))
         hostile.answers["second"] = fixed(redirect(other.url("last").encode()))
         url = hostile.url("first").replace("127", "me:quiet@127")
-        code, errors, _ = measured(tmp_path, *options({"model.url": url}), *QUICK)
+        code, errors, _ = fetch(tmp_path, url, *QUICK)
         assert code == 0, errors
         assert asked_with_credentials(hostile) == [True, True]
         assert asked_with_credentials(other) == [False]
@@ -139,16 +128,16 @@ def test_redirects_are_followed_and_credentials_stay_with_their_host(tmp_path, h
 def test_what_was_encrypted_is_not_fetched_in_the_clear(tmp_path, monkeypatch, hostile):
     authority = Authority(tmp_path / "authority")
     certificate = authority.give("site", "site", hosts=("IP:127.0.0.1",))
-    monkeypatch.setitem(ENVIRONMENT, "REQUESTS_CA_BUNDLE", str(authority.file))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.file))
     site = Site({MODEL: archives.packed("tar.gz")}, certificate=certificate)
     with serving_site(site):
         hostile.answers["first"] = fixed(redirect(site.url(MODEL).encode()))
         url = hostile.url("first")
-        code, errors, _ = measured(tmp_path, *options({"model.url": url}), *QUICK)
+        code, errors, _ = fetch(tmp_path, url, *QUICK)
         assert code == 0, errors
         hostile.answers["model"] = fixed(OK + b"\r\n", archives.packed("tar.gz"))
         site.faults = [Fault(302, {"Location": hostile.url("model")})]
-        code, errors, _ = measured(tmp_path, *options({"model.url": site.url("other")}), *QUICK)
+        code, errors, _ = fetch(tmp_path, site.url("other"), *QUICK)
     assert "redirects from https to http" in assert_one_line(code, errors)
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import lzma
-import os
 import random
 import struct
-import subprocess
 import tarfile
 import tempfile
 import zipfile
@@ -22,7 +20,8 @@ from receive.errors import InputError, OutputError, VisReceiveError
 from receive.model_fetch.fetch import Bounds, fetch_model
 from tests import archives
 from tests.archives import regular, tar_of, zip_of
-from tests.commands import BIN
+from tests.commands import options
+from tests.memory import measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,18 +142,12 @@ READ = {"pax names that overlap, small", "a comment that is shorter"}
 
 
 def peak_mib(folder: Path, content: bytes) -> tuple[int, str, float]:
+    """Fetch an archive; return exit code, standard error and the most memory."""
     archive = folder / "archive"
     archive.write_bytes(content)
-    errors = folder / "errors"
-    with errors.open("w") as file:
-        process = subprocess.Popen(
-            [BIN / "emu-fetch-model", "--to", folder / "model", "-o", f"model.url={archive}"],
-            stderr=file,
-            stdout=subprocess.DEVNULL,
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, errors.read_text(), usage.ru_maxrss / 1024
+    arguments = ["--to", folder / "model", *options({"model.url": archive})]
+    done, mib = measured(folder, "receive.model_fetch.app", arguments)
+    return done.returncode, done.stderr, mib
 
 
 @pytest.fixture(scope="module")
