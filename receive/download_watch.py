@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 LEAST_BYTES_PER_S = 1024.0
 """Who brings less over the stall timeout brings nothing that ends some day."""
+_PATIENCE = 1.25
+"""So many stall timeouts: who sends nothing at all is left to the timeouts of sockets."""
 _LOOKS = 8
 """So often within a stall timeout."""
 
@@ -104,10 +106,10 @@ class Watch:
 
     def _has_stalled(self, now_s: float) -> bool:
         taken_s = now_s - self._since_s
-        if taken_s < self.stall_timeout_s or self._stalled is not None:
+        if taken_s < _PATIENCE * self.stall_timeout_s or self._stalled is not None:
             return False
         if self._bytes < LEAST_BYTES_PER_S * self.stall_timeout_s:
-            much = f"only {format_bytes(self._bytes)}" if self._bytes else "nothing"
+            much = f"only {format_bytes(self._bytes)}" if self._bytes else "no answer"
             self._stalled = f"{much} came in {format_seconds(taken_s)}"
             return True
         self._since_s, self._bytes = now_s, 0
