@@ -47,7 +47,9 @@ def test_a_remote_that_only_gives(receiver, conf, tmp_path):
         assert done.returncode == 10
         assert "attempt 1 of 1 failed" in last_line(done)
         assert names(remote) == set()
-        shutil.copytree(made, remote.root / "bucket" / "demo.ms")
+    shutil.copytree(made, remote.root / "bucket" / "demo.ms")
+    with remotes.serving("http", tmp_path / "remote") as remote:
+        conf.write_text(remote.config())
         done = push(receiver, conf)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith(", contents compared\n")
