@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MODEL = "model.tar.gz"
 MOST_MIB = 100
-QUICK = ("--retries", "0", "--stall-timeout", "1", "--timeout", "3", "--max-unpacked", "200 MiB")
+QUICK = ("--retries", "0", "--stall-timeout", "2", "--timeout", "6", "--max-unpacked", "200 MiB")
 
 
 @pytest.fixture
