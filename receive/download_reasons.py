@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _SERVER_ERROR = 500
 _VERIFY = re.compile(r"CERTIFICATE_VERIFY_FAILED\]?(?: certificate verify failed: ([^(]+))?")
-_TUNNEL = re.compile(r"Tunnel connection failed: ([0-9]{3})([ \w]*)")
+_TUNNEL = re.compile(r"Tunnel connection failed: ([0-9]{3})([ \w]{0,100})")
 
 
 def reason_of(error: BaseException, stall_timeout_s: float) -> tuple[str, bool]:
@@ -31,6 +31,8 @@ def reason_of(error: BaseException, stall_timeout_s: float) -> tuple[str, bool]:
 def _lasting(error: BaseException) -> tuple[str, bool] | None:
     if type(error) is OSError and error.errno is None:  # as requests says it
         return "the CA bundle that the environment names is not there", False
+    if any(isinstance(one, UnicodeError) for one in _chain(error)):
+        return "the name of the server is none that can be looked up", False
     for text in map(str, _chain(error)):
         if verify := _VERIFY.search(text):
             why = (verify[1] or "verification failed").strip()

@@ -1,4 +1,4 @@
-"""Real remotes for tests: rclone serving a folder over WebDAV and S3, with credentials."""
+"""Real remotes for tests: rclone serving a folder over WebDAV, S3, SFTP, HTTP, with credentials."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 RCLONE = BIN / "rclone"
 USER, PASSWORD = "observer", "quiet-password"
 LOCAL = "127.0.0.1"
-_STARTED = re.compile(r"on \[(https?)://[0-9.]+:([0-9]+)/\]")
+_STARTED = re.compile(r"on (?:\[(https?)://[0-9.]+:([0-9]+)/\]|[0-9.]+:([0-9]+))")
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,17 @@ def config(
 ) -> str:
     """Return what an rclone.conf has for a remote on a port."""
     url = f"{scheme}://{address}:{port}"
-    if kind == "webdav":
+    if kind in {"webdav", "sftp"}:
         done = subprocess.run(
             [RCLONE, "obscure", password], capture_output=True, text=True, check=True
         )
-        lines = [
-            f"url = {url}",
-            "vendor = other",
-            f"user = {USER}",
-            f"pass = {done.stdout.strip()}",
-        ]
+        place = {
+            "webdav": [f"url = {url}", "vendor = other"],
+            "sftp": [f"host = {address}", f"port = {port}"],
+        }
+        lines = [*place[kind], f"user = {USER}", f"pass = {done.stdout.strip()}"]
+    elif kind == "http":
+        lines = [f"url = {scheme}://{USER}:{password}@{address}:{port}"]
     else:
         lines = [
             "provider = Rclone",
@@ -78,8 +79,7 @@ def serve_command(
     """Return rclone's arguments to serve a folder at ``address:port``."""
     credentials = {
         "s3": ["--auth-key", f"{USER},{PASSWORD}"],
-        "webdav": ["--user", USER, "--pass", PASSWORD],
-    }[kind]
+    }.get(kind, ["--user", USER, "--pass", PASSWORD])
     command = ["serve", kind, root, "--config=", f"--addr={where}"]
     return command if anonymous else command + credentials
 
@@ -92,13 +92,15 @@ def serving(
     address: str = LOCAL,
     certificate: tuple[Path, Path] | None = None,
 ) -> Iterator[Remote]:
-    """Serve a folder as long as this lasts; ``webdav`` or ``s3``, over TLS by a pair of files."""
+    """Serve a folder as long as this lasts; one of rclone's kinds, over TLS by a pair of files."""
+    # SFTP makes its keys there.
+    keys = [f"--cache-dir={root.with_name('cache')}"]
     tls = ["--cert", certificate[0], "--key", certificate[1]] if certificate else []
     (root / "bucket").mkdir(parents=True, exist_ok=True)
     log_path = root.with_name(f"{root.name}.log")
     with log_path.open("w") as log:
         process = subprocess.Popen(
-            [RCLONE, *serve_command(kind, root, f"{address}:{port}"), *tls],
+            [RCLONE, *serve_command(kind, root, f"{address}:{port}"), *tls, *keys],
             stderr=log,
             stdout=log,
         )
@@ -109,7 +111,7 @@ def serving(
         )
         started = _STARTED.search(log_path.read_text())
         assert started is not None, log_path.read_text()
-        yield Remote(kind, int(started[2]), root, address, started[1])
+        yield Remote(kind, int(started[2] or started[3]), root, address, started[1] or "http")
     finally:
         process.terminate()
         process.wait(TIMEOUT_S)

@@ -33,13 +33,21 @@ MODEL_FETCH = (
     Value(
         name="modelFetch.stallTimeout",
         default="",
-        doc="Seconds after which a connection that brings no byte is given up. Empty: 30.",
+        doc="Seconds after which a connection that brings no answer, or less than 1 KiB/s, is "
+        "given up. Empty: 30.",
+        schema=amount(),
+    ),
+    Value(
+        name="modelFetch.timeout",
+        default="",
+        doc="Seconds after which the fetch is given up, with all its attempts. Empty: 21600.",
         schema=amount(),
     ),
     Value(
         name="modelFetch.maxUnpacked",
         default="",
-        doc="An archive that unpacks to more, in bytes or as 20Gi, is refused. Empty: 100Gi.",
+        doc="An archive that is, or unpacks to, more, in bytes or as 20Gi, is refused. Empty: "
+        "100Gi.",
         schema=name_text(),
     ),
     Value(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from receive import cli
 from receive.config_keys import Key, Kind
-from receive.download import RETRIES, STALL_TIMEOUT_S
+from receive.download import RETRIES, STALL_TIMEOUT_S, TIMEOUT_S
 from receive.model_fetch.fetch import Bounds, fetch_model
 from receive.model_fetch.limits import MAX_RATIO, MAX_UNPACKED_BYTES
 
@@ -39,7 +39,8 @@ def _parser() -> argparse.ArgumentParser:
         PROG,
         "Fetch the telescope model of model.url, an archive that holds the Measurement Set "
         "model.name at any depth,\nand unpack it to DIR/<model.name>. Proxies and CA bundle are "
-        "those of the environment\n(http_proxy, https_proxy, no_proxy, REQUESTS_CA_BUNDLE).",
+        "those of the environment\n(http_proxy, https_proxy, no_proxy by the rules of Go, "
+        "REQUESTS_CA_BUNDLE).",
         _EPILOG,
     )
     parser.add_argument(
@@ -57,14 +58,22 @@ def _parser() -> argparse.ArgumentParser:
         type=_positive,
         default=STALL_TIMEOUT_S,
         metavar="S",
-        help="give a connection up that brings no byte for S seconds (%(default)g)",
+        help="give a connection up that brings no answer, or less than 1 KiB/s, for S seconds "
+        "(%(default)g)",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_positive,
+        default=TIMEOUT_S,
+        metavar="S",
+        help="give the fetch up that takes more than S seconds with all its attempts (%(default)g)",
     )
     parser.add_argument(
         "--max-unpacked",
         type=_size,
         default=MAX_UNPACKED_BYTES,
         metavar="BYTES",
-        help="refuse an archive that unpacks to more, also 20 GiB and such (100 GiB)",
+        help="refuse an archive that is, or unpacks to, more, also 20 GiB and such (100 GiB)",
     )
     parser.add_argument(
         "--max-ratio",
@@ -105,7 +114,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = cli.load_config(args)
     config.require_available(ACTS_ON)
     signal.signal(signal.SIGTERM, _end)
-    bounds = Bounds(args.retries, args.stall_timeout, args.max_unpacked, args.max_ratio)
+    bounds = Bounds(
+        args.retries, args.stall_timeout, args.timeout, args.max_unpacked, args.max_ratio
+    )
     target = fetch_model(config, args.to, bounds)
     sys.stdout.write(f"{target}\n")
     return 0

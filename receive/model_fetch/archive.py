@@ -7,8 +7,10 @@ reached and checked.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
+import itertools
 import lzma
 import re
 import stat
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self, cast
 
 from receive.errors import InputError
 from receive.model_fetch.member import Member, safe_parts, shown_name
+from receive.progress import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,10 +35,17 @@ FORMATS = ".tar.gz, .tar.xz, .zip"
 _GZIP, _XZ, _ZIP = b"\x1f\x8b", b"\xfd7zXZ\x00", (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _HEAD_BYTES = 4096
 _PIECE_BYTES = 1 << 18
-_XZ_MEMORY_BYTES = 256 << 20
+_XZ_MEMORY_BYTES = 72 << 20
 """``xz -9`` takes 65 MiB; a header can ask for gigabytes."""
-_LARGEST_HEADER_BYTES = 1 << 20
-"""Of names and attributes of one member, which tarfile reads into memory."""
+_LARGEST_HEADER_BYTES = 16 << 10
+"""Of names and attributes of one member, and of those of all.
+
+tarfile makes a table of them, whose names may overlap: this becomes 45 MB.
+"""
+_LARGEST_HEADERS_BYTES = 1 << 16
+"""Of all that tarfile reads, ahead too, to find the next member; sparse files have lists there."""
+_LARGEST_LIST_BYTES = 4 << 20
+"""Of a zip; zipfile makes fifteen times as much of it."""
 _EXTENDED = frozenset(
     {
         tarfile.XHDTYPE,
@@ -48,7 +58,7 @@ _EXTENDED = frozenset(
 _ENCRYPTED = 0x1
 _ZIP_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 """Of the others the module unpacks as much at once as there is, which may be everything."""
-# The last two are what fields that cannot be make of the modules' arithmetic.
+# The last four are what fields that cannot be make of the modules' arithmetic.
 _CORRUPT = (
     gzip.BadGzipFile,
     zlib.error,
@@ -57,6 +67,8 @@ _CORRUPT = (
     struct.error,
     ValueError,
     OverflowError,
+    IndexError,
+    RecursionError,
 )
 _MARKUP = re.compile(rb"\s*<(?:!doctype|html|head|body|\?xml|!--)", re.IGNORECASE)
 _TITLE = re.compile(rb"<title[^>]*>\s*([^<]{1,200}?)\s*</title>", re.IGNORECASE)
@@ -125,7 +137,14 @@ def corruption_named(archive: str) -> Iterator[None]:
             ) from None
         raise InputError(f"{archive}: is corrupt: {error}") from None
     except _CORRUPT as error:
-        raise InputError(f"{archive}: is truncated or corrupt: {error}") from None
+        # Python tells of such numbers how a program would be made to read them.
+        many = "set_int_max_str_digits" in str(error)
+        why = "a number of thousands of digits" if many else str(error)
+        raise InputError(f"{archive}: is truncated or corrupt: {why}") from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise InputError(f"{archive}: is corrupt: its parts lie where it has none") from None
     except (NotImplementedError, zipfile.LargeZipFile) as error:
         # zipfile's words for a compression, or a feature of the format, that Python does not know.
         raise InputError(f"{archive}: is packed in a way that cannot be read: {error}") from None
@@ -146,7 +165,12 @@ def _tar_members(path: Path, limits: Limits) -> Iterator[Member]:
             ) as tar:
                 while (info := tar.next()) is not None:
                     tar.members.clear()  # type: ignore[attr-defined] # it would keep all of them
-                    yield _tar_member(tar, info, limits)
+                    counted.for_header_bytes = None
+                    member = _tar_member(tar, info, limits)
+                    yield member
+                    _read_rest(member)
+                    counted.for_header_bytes = _LARGEST_HEADERS_BYTES
+                counted.for_header_bytes = None
                 # To the end of the stream, where its checksum is.
                 while counted.read(_PIECE_BYTES):
                     continue
@@ -163,12 +187,17 @@ def _tar_member(tar: tarfile.TarFile, info: tarfile.TarInfo, limits: Limits) -> 
         raise _not_a_file(info.name, "a sparse file", limits)
     if info.size < 0:
         raise InputError(f"{limits.archive}: is corrupt: a file of less than nothing")
-    return Member(
-        parts,
-        info.isdir(),
-        0 if info.isdir() else info.size,
-        lambda: cast("BinaryIO", tar.extractfile(info)),
-    )
+    size_bytes = 0 if info.isdir() else info.size
+    limits.check_bytes(limits.unpacked_bytes + size_bytes)
+    content = cast("BinaryIO", tar.extractfile(info)) if size_bytes else io.BytesIO()
+    return Member(parts, info.isdir(), size_bytes, lambda: content)
+
+
+def _read_rest(member: Member) -> None:
+    """Read what nobody has read: tarfile would seek there, past any end that there is."""
+    content = member.open()
+    while not content.closed and content.read(_PIECE_BYTES):
+        continue
 
 
 def _not_a_file(name: str, what: str, limits: Limits) -> InputError:
@@ -179,6 +208,8 @@ def _not_a_file(name: str, what: str, limits: Limits) -> InputError:
 
 
 def _checked_header(archive: str) -> type[tarfile.TarInfo]:
+    extended_bytes = global_bytes = 0
+
     class CheckedHeader(tarfile.TarInfo):
         """A header that ends nothing silently and costs no memory."""
 
@@ -193,20 +224,34 @@ def _checked_header(archive: str) -> type[tarfile.TarInfo]:
                 if not any(buf):
                     raise
                 raise InputError(f"{archive}: is corrupt, or holds no tar: {error}") from None
-            limit = _LARGEST_HEADER_BYTES if header.type in _EXTENDED else None
-            if header.size < 0 or (limit is not None and header.size > limit):
-                raise InputError(f"{archive}: is corrupt: a header of {header.size} bytes")
+            nonlocal extended_bytes, global_bytes
+            if header.type not in _EXTENDED:
+                extended_bytes = 0
+            elif header.type == tarfile.XGLTYPE:
+                global_bytes += header.size
+            else:
+                extended_bytes += header.size
+            largest = max(extended_bytes, global_bytes)
+            if header.size < 0 or largest > _LARGEST_HEADER_BYTES:
+                raise InputError(f"{archive}: is corrupt: a header of {largest} bytes")
             return header
 
     return CheckedHeader
 
 
 class _Counted(io.RawIOBase):
-    """What comes out of a compressed stream, counted."""
+    """What comes out of a compressed stream, counted.
+
+    Attributes
+    ----------
+    for_header_bytes
+        So much may be read until a member has been found; None for no limit.
+    """
 
     def __init__(self, inner: BinaryIO, limits: Limits) -> None:
         self._inner = inner
         self._limits = limits
+        self.for_header_bytes: int | None = _LARGEST_HEADERS_BYTES
 
     def readable(self) -> bool:
         return True
@@ -214,6 +259,10 @@ class _Counted(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         piece = self._inner.read(size)
         self._limits.add_bytes(len(piece))
+        if self.for_header_bytes is not None:
+            self.for_header_bytes -= len(piece)
+            if self.for_header_bytes < 0:
+                raise InputError(f"{self._limits.archive}: is corrupt: its headers do not end")
         return piece
 
 
@@ -268,14 +317,44 @@ def _xz_decompressor() -> lzma.LZMADecompressor:
 
 
 def _zip_members(path: Path, limits: Limits) -> Iterator[Member]:
-    with zipfile.ZipFile(path) as archive:
+    with (
+        _ZipFile(path.open("rb", buffering=0), limits.archive) as file,
+        zipfile.ZipFile(file) as archive,
+    ):
         infos = archive.infolist()
+        _check_overlap(infos, limits.archive)
         # The list at the end says it all before anything is unpacked; more than it says of a
         # file is not read.
         limits.add_bytes(sum(info.file_size for info in infos))
         for info in infos:
             limits.add_file()
             yield _zip_member(archive, info, limits)
+
+
+class _ZipFile(io.BufferedReader):
+    """A file that nobody reads all of into memory, as zipfile does with a zip's list."""
+
+    def __init__(self, file: io.FileIO, archive: str) -> None:
+        super().__init__(file)
+        self._archive = archive
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0:
+            size = _LARGEST_LIST_BYTES  # that is the end of the file, with its comment
+        if size > _LARGEST_LIST_BYTES:
+            raise InputError(
+                f"{self._archive}: the list of its files takes more than "
+                f"{format_bytes(_LARGEST_LIST_BYTES)}, so it is refused"
+            )
+        return super().read(size)
+
+
+def _check_overlap(infos: list[zipfile.ZipInfo], archive: str) -> None:
+    """Refuse a zip whose files share bytes, so that a small one holds as much as one likes."""
+    places = sorted((info.header_offset, info.compress_size) for info in infos)
+    for (first, size_bytes), (second, _) in itertools.pairwise(places):
+        if first + size_bytes > second:
+            raise InputError(f"{archive}: is corrupt: files in it overlap")
 
 
 def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limits: Limits) -> Member:

@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from receive.download import RETRIES, STALL_TIMEOUT_S, download
+from receive.download import RETRIES, STALL_TIMEOUT_S, TIMEOUT_S, download
 from receive.errors import ConfigError, InputError, OutputError
 from receive.measurement_set.table_name import refuse_misread_output
 from receive.model_fetch.archive import check_format
@@ -45,6 +45,7 @@ class Bounds:
 
     retries: int = RETRIES
     stall_timeout_s: float = STALL_TIMEOUT_S
+    timeout_s: float = TIMEOUT_S
     max_unpacked_bytes: int = MAX_UNPACKED_BYTES
     max_ratio: float = MAX_RATIO
 
@@ -190,6 +191,9 @@ def _archive(source: Source, scratch: Path, bounds: Bounds) -> Path:
         what="the model",
         retries=bounds.retries,
         stall_timeout_s=bounds.stall_timeout_s,
+        timeout_s=bounds.timeout_s,
+        # No archive is larger than what is in it by more than its headers.
+        largest_bytes=bounds.max_unpacked_bytes,
     )
     return target
 

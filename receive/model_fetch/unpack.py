@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,43 +23,62 @@ TABLE = "table.dat"
 _PIECE_BYTES = 1 << 18
 _MOST_SHOWN = 10
 
-Parts = tuple[str, ...]
+_MOST_NAMES_BYTES = 48 << 20
+_SET_ENTRY_BYTES = 100
 
 
 @dataclass
 class _Contents:
-    """What an archive holds, and what of it was asked for."""
+    """What an archive holds, by paths, and what of it was asked for."""
 
-    files: set[Parts] = field(default_factory=set)
-    folders: set[Parts] = field(default_factory=set)
-    tables: set[Parts] = field(default_factory=set)
-    found: set[Parts] = field(default_factory=set)
+    files: set[str] = field(default_factory=set)
+    folders: set[str] = field(default_factory=set)
+    tables: set[str] = field(default_factory=set)
+    found: set[str] = field(default_factory=set)
+    _bytes: int = 0
 
     def add(self, member: Member, archive: str) -> None:
-        """Take a member in; InputError if there is a file of its name already."""
-        parents = {member.parts[:depth] for depth in range(1, len(member.parts))}
+        """Take a member in.
+
+        Raises
+        ------
+        InputError
+            There is a file of its name already, or the names take too much memory.
+        """
+        *folders, path = itertools.accumulate(member.parts, "{}/{}".format)
         if member.is_folder:
-            parents.add(member.parts)
-        clash = parents & self.files
-        if not member.is_folder and (member.parts in self.files or member.parts in self.folders):
-            clash = {member.parts}
+            folders.append(path)
+        clash = [folder for folder in folders if folder in self.files]
+        if not member.is_folder and (path in self.files or path in self.folders):
+            clash = [path]
         if clash:
-            name = shown_name("/".join(min(clash)))
-            raise InputError(f"{archive}: holds {name} more than once, so it is refused")
-        self.folders |= parents
+            raise InputError(
+                f"{archive}: holds {shown_name(clash[0])} more than once, so it is refused"
+            )
+        self._add(folders, self.folders)
         if not member.is_folder:
-            self.files.add(member.parts)
+            self._add([path], self.files)
             if member.parts[-1] == TABLE:
-                self.tables.add(member.parts[:-1])
+                self._add([path.removesuffix(TABLE).rstrip("/")], self.tables)
+        if self._bytes > _MOST_NAMES_BYTES:
+            raise InputError(f"{archive}: holds too many and too long names, so it is refused")
+
+    def _add(self, paths: list[str], to: set[str]) -> None:
+        new = [path for path in paths if path not in to]
+        self._bytes += sum(sys.getsizeof(path) + _SET_ENTRY_BYTES for path in new)
+        to.update(new)
 
     def sets(self) -> list[str]:
         """Return the Measurement Sets: tables that are not in another one."""
-        top = [
-            table
+        return sorted(
+            table or "."
             for table in self.tables
-            if not any(table[:depth] in self.tables for depth in range(len(table)))
-        ]
-        return sorted("/".join(table) or "." for table in top)
+            if not any(
+                above in self.tables
+                for above in ("", *itertools.accumulate(table.split("/")[:-1], "{}/{}".format))
+                if above != table
+            )
+        )
 
 
 def unpack_set(path: Path, name: str, folder: Path, limits: Limits) -> Path:
@@ -96,11 +117,11 @@ def unpack_set(path: Path, name: str, folder: Path, limits: Limits) -> Path:
             depth = next((i for i, part in enumerate(member.parts) if part == name), None)
             if depth is None or (depth == len(member.parts) - 1 and not member.is_folder):
                 continue
-            contents.found.add(member.parts[: depth + 1])
+            contents.found.add("/".join(member.parts[: depth + 1]))
             _unpack(member, folder, limits, progress)
-    found = [parts for parts in contents.found if parts in contents.tables]
+    found = [path for path in contents.found if path in contents.tables]
     if len(found) == 1:
-        return folder.joinpath(*found[0])
+        return folder / found[0]
     if found:
         raise InputError(
             f"{limits.archive}: holds {name} more than once ({_listed(found)}); pack one of them"
@@ -140,8 +161,8 @@ def _unpack(member: Member, folder: Path, limits: Limits, progress: Progress) ->
         )
 
 
-def _listed(found: set[Parts] | list[Parts]) -> str:
-    return ", ".join(sorted(shown_name("/".join(parts)) for parts in found)[:_MOST_SHOWN])
+def _listed(found: set[str] | list[str]) -> str:
+    return ", ".join(sorted(shown_name(path) for path in found)[:_MOST_SHOWN])
 
 
 def _there(contents: _Contents) -> str:

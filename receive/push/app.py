@@ -52,7 +52,8 @@ def _parser() -> argparse.ArgumentParser:
         "Wait until the receiver of a run folder has ended, and push the Measurement Sets it "
         "wrote with rclone\nto rclone.command. What a stopped, failed or crashed receiver left "
         "is pushed only with results.push_partial.\nNothing at the destination is ever deleted "
-        "or overwritten. The result is written to DIR/push.json.",
+        "or overwritten. The result is written to DIR/push.json.\nrclone gets no RCLONE_* of the "
+        "environment but RCLONE_CONFIG_*, which define remotes.",
         _EPILOG,
     )
     parser.add_argument(
@@ -241,6 +242,7 @@ class Push:
                 {
                     "set": str(one.path),
                     "destination": one.destination.shown,
+                    "files": one.files,
                     "bytes": one.total_bytes,
                     "seconds": round(one.seconds, 3),
                     "compared": one.verified,

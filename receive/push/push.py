@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 from receive.download import backoff_s
 from receive.errors import PushError
 from receive.progress import Progress, format_amount, format_bytes, format_seconds
-from receive.push.rclone import DifferentError, Rclone, RcloneError
+from receive.push.rclone import DifferentError, Rclone, RcloneError, files_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +38,7 @@ class Pushed:
 
     path: Path
     destination: Destination
+    files: int
     total_bytes: int
     seconds: float
     verified: str
@@ -84,7 +84,8 @@ def push_set(
         It could not be pushed, in so many attempts, or is not there as it is here.
     """
     started_s = time.monotonic()
-    total_bytes = _size_bytes(path)
+    sizes = files_in(path)
+    total_bytes = sum(sizes.values())
     job = _Job(rclone, path, destination, attempt, total_bytes)
     if beside:
         job.go_beside(beside)
@@ -111,7 +112,7 @@ def push_set(
             time.sleep(wait_s)
         else:
             seconds = time.monotonic() - started_s
-            return Pushed(path, job.destination, total_bytes, seconds, way, job.beside)
+            return Pushed(path, job.destination, len(sizes), total_bytes, seconds, way, job.beside)
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -183,11 +184,3 @@ class _Job:
                 lambda sent: progress.update(max(sent - progress.done, 0)),
                 anew=self._differed,
             )
-
-
-def _size_bytes(path: Path) -> int:
-    return sum(
-        os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118 (os.walk gives text)
-        for folder, _, names in os.walk(path)
-        for name in names
-    )

@@ -1,18 +1,21 @@
-"""Runs rclone: arguments only, no shell, its log made ours."""
+"""Runs rclone: arguments only, no shell, in an environment of our own.
+
+What is so is concluded from exit codes and from lists in JSON; its log is for people.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
-import re
 import shutil
 import subprocess
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from receive.errors import ConfigError
+from receive.errors import ConfigError, PushError
 from receive.masking import masked_urls, without
+from receive.push.environment import rclone_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,12 +34,13 @@ _COMMON = (
     "--low-level-retries=3",
     "--contimeout=15s",
     "--timeout=60s",
+    # A subtable, or a file of one, may lie elsewhere.
+    "--copy-links",
 )
+_HASHES = ("sha256", "sha1", "md5")
+"""In this order, before others that a remote may have."""
+_CONTENTS_HASH = "sha256"
 _STATS = ("--stats=2s", "--stats-log-level=NOTICE")
-_NO_HASH = "hashes could not be checked"
-_DIFFERENCES = re.compile(r"([0-9]+) differences found")
-_ERRORS = re.compile(r"([0-9]+) errors while checking")
-_IS_A_FILE = "is a file not a directory"
 _LONGEST_REASON = 300
 
 
@@ -66,7 +70,9 @@ class Rclone:
         program = shutil.which(PROGRAM)
         if program is None:
             raise ConfigError(f"there is no {PROGRAM} on the PATH; install it (the push image has)")
-        self._variables = dict(variables)
+        # What describes the remote goes to that process alone.
+        self._secrets = tuple(variables.values())
+        self._environment = rclone_environment() | dict(variables)
         self._command = (
             program,
             f"--config={config}",
@@ -77,19 +83,12 @@ class Rclone:
 
     def remotes(self) -> list[str]:
         """Return the names of the remotes that the configuration, or the environment, has."""
-        code, out, messages = self._run(["listremotes"])
-        if code:
-            raise RcloneError(_reason(messages))
+        out = self._output(["listremotes"])
         return [line.rstrip(":") for line in out.splitlines() if line]
 
     def is_taken(self, destination: str) -> bool:
         """Tell whether there is something at a place."""
-        code, out, messages = self._run(["lsf", "--max-depth=1", destination])
-        if code == _NOT_FOUND:
-            return False
-        if code:
-            raise RcloneError(_reason(messages))
-        return bool(out.strip())
+        return bool(self._output(["lsf", "--max-depth=1", destination], missing="").strip())
 
     def copy(
         self, source: Path, destination: str, on_bytes: Callable[[int], None], *, anew: bool
@@ -103,8 +102,8 @@ class Rclone:
     def check(self, source: Path, destination: str) -> str:
         """Compare what is there with a folder; return how: ``hashes``, or ``contents``.
 
-        By the hashes that the remote keeps.  Where it has none rclone would believe the sizes and
-        say so; then the contents are read back and compared.
+        Names and sizes of all files, and the hashes that the remote has of them.  Where it has
+        none, or not of every file, the contents are read back and hashed here.
 
         Raises
         ------
@@ -113,16 +112,50 @@ class Rclone:
         RcloneError
             That could not be found out.
         """
-        arguments = ["check", "--one-way", str(source), destination]
-        code, _, messages = self._run(arguments)
-        way = "hashes"
-        if not code and any(_NO_HASH in text for _, text in messages):
+        there = self._listed(destination, None)
+        _compare({name: size for name, (size, _) in there.items()}, files_in(source))
+        way, kind = "hashes", self._hash_of(destination)
+        hashes = self._hashes(destination, kind) if kind is not None else {}
+        if kind is None or not all(hashes.values()):
             logger.info("the remote keeps no hashes: what was pushed is read back")
-            way = "contents"
-            code, _, messages = self._run([*arguments, "--download"])
-        if code:
-            raise (DifferentError if _differs(messages) else RcloneError)(_reason(messages))
+            way, kind = "contents", _CONTENTS_HASH
+            hashes = self._read_back(destination)
+        _compare(hashes, self._hashes(str(source), kind))
         return way
+
+    def _hash_of(self, destination: str) -> str | None:
+        """Return the hash to ask a remote for; None if it has none."""
+        features = _parsed(self._output(["backend", "features", destination]), dict)
+        kinds = features.get("Hashes") or []
+        return next((kind for kind in (*_HASHES, *kinds) if kind in kinds), None)
+
+    def _listed(self, place: str, kind: str | None) -> dict[str, tuple[int, str]]:
+        """Return size and hash of each file in a folder; a hash that there is not is empty."""
+        flags = ["--recursive", "--files-only", "--no-modtime", "--no-mimetype"]
+        flags += [f"--hash-type={kind}"] if kind is not None else []
+        out = self._output(["lsjson", *flags, place], missing="[]")
+        return {
+            str(entry["Path"]): (int(entry["Size"]), (entry.get("Hashes") or {}).get(kind, ""))
+            for entry in _parsed(out, list)
+        }
+
+    def _hashes(self, place: str, kind: str) -> dict[str, str]:
+        return {name: value for name, (_, value) in self._listed(place, kind).items()}
+
+    def _read_back(self, destination: str) -> dict[str, str]:
+        """Return the hash of each file of a remote, of what comes when it is read."""
+        out = self._output(["hashsum", _CONTENTS_HASH, "--download", destination])
+        lines = [line.partition("  ") for line in out.split("\n") if line]
+        return {name: value for value, _, name in lines}
+
+    def _output(self, arguments: Sequence[str], missing: str | None = None) -> str:
+        """Return what a command prints; `missing` where the folder it is about is not there."""
+        code, out, messages = self._run(arguments)
+        if code == _NOT_FOUND and missing is not None:
+            return missing
+        if code:
+            raise RcloneError(_reason(messages))
+        return out
 
     def _run(
         self, arguments: Sequence[str], on_bytes: Callable[[int], None] | None = None
@@ -135,11 +168,11 @@ class Rclone:
             subprocess.Popen(  # noqa: S603 (a list of arguments, the user's ones validated)
                 command,
                 stdin=subprocess.DEVNULL,
-                env=os.environ | self._variables,
                 stdout=out,
                 stderr=subprocess.PIPE,
                 text=True,
                 errors="replace",
+                env=self._environment,
                 start_new_session=True,  # a Ctrl-C is ours to handle
             ) as process,
         ):
@@ -151,7 +184,7 @@ class Rclone:
                     if on_bytes is not None and isinstance(stats, dict):
                         on_bytes(int(stats.get("bytes", 0)))
                     elif entry.get("msg"):
-                        text = without(masked_urls(str(entry["msg"])), self._variables.values())
+                        text = without(masked_urls(str(entry["msg"])), self._secrets)
                         messages.append((str(entry.get("level", "")), text))
                         logger.debug("rclone %s: %s", arguments[0], messages[-1][1])
                 code = process.wait()
@@ -166,22 +199,50 @@ class DifferentError(RcloneError):
     """What is there is not what is here."""
 
 
+def files_in(folder: Path) -> dict[str, int]:
+    """Return the size of each file in a folder, by its path there; PushError if it cannot."""
+    paths = (
+        os.path.join(inside, name)  # noqa: PTH118 (os.walk gives text)
+        for inside, _, names in os.walk(folder, followlinks=True)
+        for name in names
+    )
+    try:
+        return {os.path.relpath(path, folder): os.stat(path).st_size for path in paths}  # noqa: PTH116
+    except OSError as error:
+        raise PushError(f"{error.filename} cannot be read: {error.strerror}") from None
+
+
+def _compare(there: Mapping[str, object], here: Mapping[str, object]) -> None:
+    """Raise DifferentError, which names one of the differences, if there are some."""
+    names = sorted(name for name in there.keys() | here.keys() if there.get(name) != here.get(name))
+    if not names:
+        return
+    first = names[0]
+    what = (
+        "is not there" if first not in there else "is not here" if first not in here else "differs"
+    )
+    raise DifferentError(
+        f"{len(here)} files are here, {len(there)} there, {len(names)} of them are not the same: "
+        f"{first} {what}"
+    )
+
+
+def _parsed(text: str, kind: type) -> Any:
+    try:
+        content = json.loads(text)
+    except ValueError:
+        content = None
+    if not isinstance(content, kind):
+        raise RcloneError("rclone answers in another way than the rclone that is known here")
+    return content
+
+
 def _entry(line: str) -> dict[str, Any]:
     try:
         entry = json.loads(line)
     except ValueError:
         entry = None
     return entry if isinstance(entry, dict) else {"level": "", "msg": line.strip()}
-
-
-def _differs(messages: Sequence[tuple[str, str]]) -> bool:
-    """Tell whether a comparison found differences, and nothing that it could not compare."""
-    counts = []
-    for pattern in (_DIFFERENCES, _ERRORS):
-        found = [match for _, text in messages if (match := pattern.match(text))]
-        counts.append(int(found[-1][1]) if found else 0)
-    differences, errors = counts  # rclone counts the differences among the errors
-    return 0 < differences >= errors or any(_IS_A_FILE in text for _, text in messages)
 
 
 def _reason(messages: Sequence[tuple[str, str]]) -> str:

@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 NAME = "rclone.conf"
 _LARGEST_BYTES = 1 << 20
+_TIMEOUT_S = 300.0
 _FIRST_RETRIES = 2
 
 
@@ -91,6 +92,7 @@ class RcloneConfig:
         try:
             parts = urlsplit(self._url)
             usable = parts.scheme.lower() in {"http", "https"} and bool(parts.hostname)
+            _ = parts.port  # a ValueError where it is none
         except ValueError:
             usable = False
         if not usable:
@@ -104,7 +106,9 @@ class RcloneConfig:
             what="the configuration of rclone",
             shown=shown,
             retries=retries,
+            timeout_s=_TIMEOUT_S,
             largest_bytes=_LARGEST_BYTES,
+            decoded=True,
         )
         with self.path.open("rb") as file:
             if file.read(100).lstrip().startswith(b"<"):

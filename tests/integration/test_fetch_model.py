@@ -241,28 +241,47 @@ def test_term_ends_it_at_once_and_leaves_nothing(tmp_path, to, site):
 # --- proxies ------------------------------------------------------------------------------------
 
 
+def far(site: Site) -> str:
+    """Return a URL of the site by a name that only a proxy knows."""
+    return f"http://site.example:{site.port}/{NAME}"
+
+
 @pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY"])
 def test_a_proxy_is_used(to, site, variable):
     with proxying("me:quiet") as proxy:
         env = {variable: f"http://me:quiet@127.0.0.1:{proxy.port}"}
-        done = fetch(to, site.url(NAME), env=env)
+        done = fetch(to, far(site), env=env)
     assert_fetched(done, to)
-    assert proxy.urls == [site.url(NAME)]
+    assert proxy.urls == [far(site)]
 
 
 @pytest.mark.parametrize("variable", ["no_proxy", "NO_PROXY"])
-@pytest.mark.parametrize("value", ["127.0.0.1", "127.0.0.0/8", "example.org,127.0.0.0/24"])
+@pytest.mark.parametrize("value", ["*", "site.example", "EXAMPLE", "*.example", ".example:{port}"])
 def test_what_needs_no_proxy_does_without(to, site, variable, value):
-    env = {"http_proxy": "http://127.0.0.1:1", variable: value}
-    assert_fetched(fetch(to, site.url(NAME), env=env), to)
+    with proxying() as proxy:
+        env = {
+            "http_proxy": f"http://127.0.0.1:{proxy.port}",
+            variable: value.format(port=site.port),
+        }
+        line = assert_refused(fetch(to, far(site), "--retries", "0", env=env), to, 5)
+        assert "the name of the server is not known" in line
+        assert proxy.urls == []
+        assert_fetched(
+            fetch(to, far(site), env=env | {variable: "other.example,.site.example"}), to
+        )
+        assert proxy.urls == [far(site)]
+
+
+def test_this_machine_needs_no_proxy(to, site):
+    assert_fetched(fetch(to, site.url(NAME), env={"http_proxy": "http://127.0.0.1:1"}), to)
 
 
 def test_a_proxy_that_refuses_or_is_away_is_told_of(to, site):
     with proxying("me:quiet") as proxy:
-        done = fetch(to, site.url(NAME), env={"http_proxy": f"127.0.0.1:{proxy.port}"})
+        done = fetch(to, far(site), env={"http_proxy": f"127.0.0.1:{proxy.port}"})
     assert "the proxy answered 407" in assert_refused(done, to, 5)
     env = {"http_proxy": "http://me:quiet@127.0.0.1:1"}
-    done = fetch(to, site.url(NAME), "--retries", "0", env=env)
+    done = fetch(to, far(site), "--retries", "0", env=env)
     assert "through the proxy" in assert_refused(done, to, 5)
     assert "quiet" not in done.stderr
 

@@ -45,9 +45,14 @@ def test_the_model_comes_as_in_chart_receive(helm):
 def test_how_the_model_is_fetched(helm3, option):
     plain = "modelFetch.retries=1,modelFetch.maxUnpacked=20Gi,modelFetch.maxRatio=1000.5"
     for chart in ("receive", "emulator"):
-        options = ("--set", "modelFetch.stallTimeout=1.5", option, plain)
+        options = ("--set", "modelFetch.stallTimeout=1.5,modelFetch.timeout=60", option, plain)
         command = helm3.template(chart, *TO, *options).containers["model"]["command"]
-        chosen = {"--retries=1", "--stall-timeout=1.5", f"--max-unpacked={20 << 30}"}
+        chosen = {
+            "--retries=1",
+            "--stall-timeout=1.5",
+            "--timeout=60",
+            f"--max-unpacked={20 << 30}",
+        }
         assert chosen <= set(command)
     assert "modelFetch" in helm3.refusal("receive", "--set", "modelFetch.retries=often")
     assert "is not a size" in helm3.refusal("receive", "--set", "modelFetch.maxUnpacked=lots")

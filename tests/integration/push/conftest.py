@@ -18,7 +18,7 @@ def receiver(tmp_path):
     made.crash()
 
 
-@pytest.fixture(params=["webdav", "s3"])
+@pytest.fixture(params=["webdav", "s3", "sftp"])
 def remote(request, tmp_path):
     with remotes.serving(request.param, tmp_path / "remote") as up:
         yield up

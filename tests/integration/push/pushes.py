@@ -14,6 +14,7 @@ from tests.remotes import PASSWORD
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from tests import remotes
@@ -109,7 +110,11 @@ ENVIRONMENT = {
 
 
 def push(
-    receiver: Receiver, conf: Path | None, *flags: str, **values: Any
+    receiver: Receiver,
+    conf: Path | None,
+    *flags: str,
+    env: Mapping[str, str] | None = None,
+    **values: Any,
 ) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         command(receiver, conf, *flags, **values),
@@ -117,7 +122,7 @@ def push(
         text=True,
         timeout=TIMEOUT_S,
         check=False,
-        env=ENVIRONMENT,
+        env=ENVIRONMENT | dict(env or {}),
     )
     assert PASSWORD not in done.stdout + done.stderr
     assert not list(receiver.run_folder.with_name("scratch").glob("rclone.conf"))

@@ -30,13 +30,14 @@ def test_a_complete_set_is_pushed_as_it_is_and_compared(receiver, remote, conf):
     assert done.returncode == 0, done.stderr
     assert names(remote) == {"demo.ms"}
     assert contents(remote.root / "bucket" / "demo.ms") == contents(made)
-    way = "hashes" if remote.kind == "s3" else "contents"
+    way = "contents" if remote.kind == "webdav" else "hashes"
     assert done.stdout.startswith(f"pushed {made} to far:bucket/demo.ms: ")
     assert done.stdout.endswith(f", {way} compared\n")
     result = receiver.pushed()
     assert result["status"] == "pushed"
     [entry] = result["sets"]
     assert entry["destination"] == "far:bucket/demo.ms"
+    assert entry["files"] == len(FILES)
     assert entry["bytes"] == sum(map(len, FILES.values()))
     assert entry["compared"] == way
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -32,9 +33,26 @@ def test_wrong_credentials_end_after_the_attempts(receiver, remote, conf):
     assert "attempt 1 of 2 failed" in done.stderr
     line = last_line(done)
     assert "attempt 2 of 2 failed" in line
-    assert ("401" if remote.kind == "webdav" else "SignatureDoesNotMatch") in line
+    words = {"webdav": "401", "s3": "SignatureDoesNotMatch", "sftp": "unable to authenticate"}
+    assert words[remote.kind] in line
     assert receiver.pushed()["status"] == "failed"
     assert names(remote) == set()
+
+
+def test_a_remote_that_only_gives(receiver, conf, tmp_path):
+    [made] = receiver.complete()
+    with remotes.serving("http", tmp_path / "remote") as remote:
+        conf.write_text(remote.config())
+        done = push(receiver, conf)
+        assert done.returncode == 10
+        assert "attempt 1 of 1 failed" in last_line(done)
+        assert names(remote) == set()
+    shutil.copytree(made, remote.root / "bucket" / "demo.ms")
+    with remotes.serving("http", tmp_path / "remote") as remote:
+        conf.write_text(remote.config())
+        done = push(receiver, conf)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(", contents compared\n")
 
 
 def test_a_remote_that_is_down_for_good(receiver, conf):

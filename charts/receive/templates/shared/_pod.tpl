@@ -187,7 +187,7 @@ securityContext:
 {{/* Options of the command that fetches the model; each is the command's own where nobody says. */}}
 {{- define "vis-receive.modelOptions" -}}
 {{- $fetch := .Values.modelFetch | default dict -}}
-{{- range $name, $option := dict "retries" "--retries" "stallTimeout" "--stall-timeout" "maxUnpacked" "--max-unpacked" "maxRatio" "--max-ratio" -}}
+{{- range $name, $option := dict "retries" "--retries" "stallTimeout" "--stall-timeout" "timeout" "--timeout" "maxUnpacked" "--max-unpacked" "maxRatio" "--max-ratio" -}}
 {{- with include "vis-receive.text" (list (get $fetch $name) "") }}
 {{- $value := . }}
 {{- if eq $name "maxUnpacked" }}{{ $value = include "vis-receive.bytes" . }}{{ end }}
