@@ -10,8 +10,11 @@ from receive.progress import format_bytes
 from receive.stream.refusals import in_words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from receive.stream.scans import Scans
     from receive.stream.state import SharedState
+    from receive.stream.window import Window
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +29,8 @@ class Arrivals:
     ----------
     scans
         Whose heaps.
+    idle_timeout_s
+        How long nothing comes when it is over; 0 for ever.
 
     Attributes
     ----------
@@ -37,8 +42,10 @@ class Arrivals:
         Rate of records between the last two looks.
     """
 
-    def __init__(self, scans: Scans) -> None:
+    def __init__(self, scans: Scans, idle_timeout_s: float) -> None:
         self._scans = scans
+        self._idle_timeout_s = idle_timeout_s
+        self._packets = 0
         self.first_s = 0.0
         self.last_s = 0.0
         self.moved_s = 0.0
@@ -51,6 +58,20 @@ class Arrivals:
     def seconds(self) -> float:
         """From the first heap to the last dump."""
         return max(0.0, self.last_s - self.first_s)
+
+    def are_over(self, now_s: float, window: Window, packets: Callable[[], int]) -> bool:
+        """Whether nothing has come for `reception.idle_timeout`; notes when something did."""
+        if window.progress_s > self.moved_s:
+            self.first_s = self.first_s or now_s
+            self.moved_s = now_s
+        if not self._idle_timeout_s or now_s - self.moved_s <= self._idle_timeout_s:
+            return False
+        before, self._packets = self._packets, packets()
+        if self._packets > before and not window.is_empty():
+            # A heap so large that it takes longer than the timeout is still growing.
+            self.moved_s = now_s
+            return False
+        return True
 
     def silent_s(self, now_s: float) -> float:
         """Return how long nothing has come."""

@@ -93,11 +93,12 @@ class Receiver:
         self._share = ConsumerShare(plan.pool, len(config["reception.consumer"]))
         self._toucher = Toucher(self._state)
         self._scans = Scans(self._state, plan.model, plan.telescope)
-        self._arrivals = Arrivals(self._scans)
+        self._arrivals = Arrivals(self._scans, config["reception.idle_timeout"])
         self._window: Window
         self._refusals: Refusals
         self._streams: SpeadStreams
         self._senders: Senders
+        self._bound = False
         self._consumers: list[ConsumerThread] = []
         self._closed_sets = ClosedSets(
             config["consumer.command"], config["consumer.command_timeout"]
@@ -107,7 +108,6 @@ class Receiver:
         self._started_s = 0.0
         self._checked_s = 0.0
         self._counted_s = 0.0
-        self._packets = 0
         self._looked_s = 0.0
         self._taken = 0
         self._taken_per_s = 0.0
@@ -186,6 +186,7 @@ class Receiver:
             self._scans.kernel_drops,
             lambda stream: self._streams.packets_of(stream),  # noqa: PLW0108 -- not made yet
         )
+        self._bound = True
         return sockets
 
     def _load_consumers(self) -> None:
@@ -235,7 +236,7 @@ class Receiver:
                 if self._dumps > before:
                     self._arrivals.last_s = time.monotonic()
                     progress.update(self._dumps - before)
-                if self._is_idle(now_s):
+                if self._arrivals.are_over(now_s, self._window, self._streams.packets):
                     self._explain_idle(now_s - self._started_s)
                     return EndedBy.IDLE
                 if self._scan_is_over(now_s - self._arrivals.moved_s):
@@ -280,21 +281,6 @@ class Receiver:
         self._senders.account.look(now_s)
         for consumer in self._consumers:
             consumer.look(now_s)
-
-    def _is_idle(self, now_s: float) -> bool:
-        """Whether nothing has come for `reception.idle_timeout`; notes when something did."""
-        arrivals = self._arrivals
-        if self._window.progress_s > arrivals.moved_s:
-            arrivals.first_s = arrivals.first_s or now_s
-            arrivals.moved_s = now_s
-        if not self._idle_timeout_s or now_s - arrivals.moved_s <= self._idle_timeout_s:
-            return False
-        packets, self._packets = self._packets, self._streams.packets()
-        if self._packets > packets and not self._window.is_empty():
-            # A heap so large that it takes longer than the timeout is still growing.
-            arrivals.moved_s = now_s
-            return False
-        return True
 
     def _give_room(self, now_s: float) -> None:
         """Let consumers hold what is not needed to receive into."""
@@ -434,7 +420,7 @@ class Receiver:
             refused_outside=self._scans.refused_outside(),
             after_end=self._after_end,
             kernel_dropped=None if dropped is None else dropped.tolist(),
-            sources=self._senders.account.as_dict(),
+            sources=self._senders.account.as_dict() if self._bound else {},
             sets=list(self._closed_sets.paths),
             commands=self._closed_sets.as_dict(),
         )

@@ -240,7 +240,8 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
     reference = max(newest[epoch % EPOCHS], dropped_until[epoch % EPOCHS])
     fits = has_place(slot, state, seen, group, ticks, reference, horizon[epoch % EPOCHS], span)
     alone = epoch <= settled[0] and newest[epoch % EPOCHS] == 0
-    if alone or (stream[0].data_in_epoch == 0 and fits):
+    in_time = bool(shared[0].trusted) or fits or ticks > horizon[epoch % EPOCHS]
+    if alone or (stream[0].data_in_epoch == 0 and in_time):
         # Nothing is there that a start could end.
         if stream[0].pending:
             # Of two starts that one is the sender's which its data follow.

@@ -58,9 +58,7 @@ class Stranger:
         self._sockets = []
         if not tcp:
             for host in range(2, 6):
-                made = udp_socket()
-                made.bind((f"127.0.0.{host}", 0))
-                self._sockets.append(made)
+                self._sockets.append(udp_socket(f"127.0.0.{host}"))
         self._thread = threading.Thread(target=self._connect if tcp else self._send, daemon=True)
 
     @property

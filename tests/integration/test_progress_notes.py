@@ -34,13 +34,14 @@ def test_it_says_how_long_nothing_has_come(
 
     with Sender(running.ports) as sender:
         sender.send(0, observation.start(0))
-        sender.send(0, observation.low(0, 0))
-        running.recorder.wait_for(1)
-        silence = r"^receiving: 1 integrations, .*/s, 0 heaps missing, nothing came for [2-9] s$"
-        wait_until(lambda: is_told(silence), "the silence is told")
-        sender.send(0, observation.low(1, 0))
+        for index in range(2):
+            sender.send(0, observation.low(index, 0))
         running.recorder.wait_for(2)
-        no_more = r"^receiving: 2 integrations, .*/s, 0 heaps missing$"
+        silence = r"^receiving: 2 integrations, .*/s, 0 heaps missing, nothing came for [2-9] s$"
+        wait_until(lambda: is_told(silence), "the silence is told")
+        sender.send(0, observation.low(2, 0))
+        running.recorder.wait_for(3)
+        no_more = r"^receiving: 3 integrations, .*/s, 0 heaps missing$"
         wait_until(lambda: is_told(no_more), "it is silent no more")
         sender.end(observation)
         running.finish()

@@ -156,7 +156,9 @@ def test_one_that_raises_is_named_and_the_others_get_everything(
         reception__consumer=f"{HERE}.{name},{HERE}.Recorder,{HERE}.SecondRecorder,null",
     )
     with Sender(running.ports) as sender:
-        for index in range(30):
+        # The first integration is believed with the second.
+        sender.send(0, observation.low(0, 0))
+        for index in range(1, 30):
             sender.send(0, observation.low(index, 0))
             running.recorders[0].wait_for(index + 1)
         sender.end(observation)
@@ -194,7 +196,8 @@ def test_one_that_blocks_for_ever_is_left_behind_and_the_others_get_everything(
     blocked, free = running.recorders
     blocked.gate.clear()
     with Sender(running.ports) as sender:
-        for index in range(400):
+        sender.send(0, observation.low(0, 0))
+        for index in range(1, 400):
             sender.send(0, observation.low(index, 0))
             free.wait_for(index + 1)
         sender.end(observation)
