@@ -22,7 +22,7 @@ from receive.stream.consumer_share import ConsumerShare
 from receive.stream.ibverbs import IbverbsPort, open_ibverbs
 from receive.stream.refusals import Refusals
 from receive.stream.scans import Scans
-from receive.stream.sockets import Endpoint, open_sockets, resolve
+from receive.stream.sockets import Endpoint, host_of, open_sockets, resolve
 from receive.stream.spead import SpeadStreams
 from receive.stream.state import SharedState
 from receive.stream.touch import Toucher
@@ -203,7 +203,7 @@ class Receiver:
         self, sockets: Sequence[socket.socket | IbverbsPort], ready_files: Sequence[Path]
     ) -> list[int]:
         ports = [opened.getsockname()[1] for opened in sockets]
-        host = sockets[0].getsockname()[0]
+        host = host_of(sockets[0].getsockname())
         logger.info(
             "Ready: %s %s, ports %s", self._config["reception.transport"], host, port_ranges(ports)
         )
