@@ -28,6 +28,7 @@ from receive.stream.sockets import (
 
 if TYPE_CHECKING:
     from receive.monitor.answers import Answers
+    from receive.monitor.hosts import Hosts
 
 logger = logging.getLogger(__name__)
 
@@ -100,11 +101,14 @@ class Listener:
         A socket of `bind`; closed with this.
     answers
         Who knows the answers.
+    hosts
+        By which names it may be asked.
     """
 
-    def __init__(self, listening: socket.socket, answers: Answers) -> None:
+    def __init__(self, listening: socket.socket, answers: Answers, hosts: Hosts) -> None:
         self._listening = listening
         self._answers = answers
+        self._hosts = hosts
         self._lock = threading.Lock()
         # In the order in which they came.
         self._open: dict[socket.socket, float] = {}
@@ -181,7 +185,7 @@ class Listener:
 
     def _serve(self, connection: socket.socket, client: Any) -> None:
         try:
-            RequestHandler(connection, client, self._answers)
+            RequestHandler(connection, client, self._answers, self._hosts)
         except OSError as error:
             logger.debug("Monitor: a client was too slow, or is gone: %s", error)
         except Exception:
