@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from receive.charts import kubernetes
 from receive.charts.value import (
     Category,
     Section,
@@ -11,9 +12,8 @@ from receive.charts.value import (
     count,
     listing,
     mapping,
-    name_text,
+    size,
     text,
-    texts,
 )
 
 MODEL = Category(
@@ -40,7 +40,7 @@ MODEL_FETCH = (
         name="modelFetch.maxUnpacked",
         default="",
         doc="An archive that unpacks to more, in bytes or as 20Gi, is refused. Empty: 100Gi.",
-        schema=name_text(),
+        schema=size(),
     ),
     Value(
         name="modelFetch.maxRatio",
@@ -54,7 +54,7 @@ MODEL_RESOURCES = Value(
     name="modelResources",
     default={"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
     doc="Of the container `model`.",
-    schema=mapping(),
+    schema=kubernetes.resources(),
 )
 
 MULTUS = Value(
@@ -75,31 +75,32 @@ WAY_OUT = Section(
         Category(
             name="proxy",
             doc="For the containers that reach out, `model` and `push`, and for no others.",
+            schemas={"server": kubernetes.matching("[^\\s\\x00-\\x1f\\x7f]+", 2048)},
         ),
         Value(
             name="clusterDomain",
             default="cluster.local",
             doc="DNS domain of the cluster; never reached through the proxy.",
-            schema=text(),
+            schema=kubernetes.object_name(),
         ),
         Value(
             name="caBundle.configMap",
             default="",
             doc="ConfigMap with certificates (PEM) to trust instead of the image's, for a proxy "
             "that opens TLS or a site's own authority.",
-            schema=text(),
+            schema=kubernetes.object_name(),
         ),
         Value(
             name="caBundle.secret",
             default="",
             doc="Secret with them, instead of a ConfigMap.",
-            schema=text(),
+            schema=kubernetes.object_name(),
         ),
         Value(
             name="caBundle.key",
             default="ca.crt",
             doc="The key in it that holds the certificates.",
-            schema=text(),
+            schema=kubernetes.key_of_data(),
         ),
     ),
 )
@@ -110,18 +111,20 @@ def image_values(name: str, repository: str, doc: str) -> tuple[Value, ...]:
     main = name == "image"
     follows = "" if main else " Empty: that of `image`."
     return (
-        Value(name=f"{name}.repository", default=repository, doc=doc, schema=text()),
+        Value(
+            name=f"{name}.repository", default=repository, doc=doc, schema=kubernetes.repository()
+        ),
         Value(
             name=f"{name}.tag",
             default="",
             doc="Its tag. Empty: the chart's appVersion." if main else f"Its tag.{follows}",
-            schema=name_text(),
+            schema=kubernetes.tag(),
         ),
         Value(
             name=f"{name}.digest",
             default="",
             doc="Its digest, `sha256:...`, instead of a tag.",
-            schema=text(),
+            schema=kubernetes.digest(),
         ),
         Value(
             name=f"{name}.pullPolicy",
@@ -145,7 +148,7 @@ def rdma_values(ipc_lock: str) -> tuple[Value, ...]:
             name="rdma.resource",
             default="rdma/hca_shared_devices_a",
             doc="The device plugin's name for it.",
-            schema={"type": "string", "pattern": "^[^/ ]+/[^/ ]+$"},
+            schema=kubernetes.device_name(),
         ),
         Value(name="rdma.count", default=1, doc="How many of them.", schema=count(1)),
         Value(
@@ -159,7 +162,7 @@ def rdma_values(ipc_lock: str) -> tuple[Value, ...]:
             default="",
             doc="Image of the containers that use the device, REPOSITORY:TAG, where it is not that "
             "of the others; `file` needs one.",
-            schema=text(),
+            schema=kubernetes.image(),
         ),
     )
 
@@ -168,7 +171,7 @@ IMAGE_PULL_SECRETS = Value(
     name="imagePullSecrets",
     default=[],
     doc="Secrets for pulling images, `[{name: NAME}]`.",
-    schema=listing(),
+    schema=kubernetes.pull_secrets(),
 )
 
 NAMES = Section(
@@ -179,13 +182,13 @@ NAMES = Section(
             default="",
             doc="Name of everything instead of the release's name. Not to be changed by an "
             "upgrade: that would end the observation and begin another.",
-            schema=text(),
+            schema=kubernetes.service_name(),
         ),
         Value(
             name="labels",
             default={},
             doc="Labels of every object but the pods, whose own (`podLabels`) cannot change.",
-            schema=texts(),
+            schema=kubernetes.labels(),
         ),
     ),
 )
@@ -224,13 +227,13 @@ SECURITY = (
         name="serviceAccount.name",
         default="",
         doc="Its name. Empty: that of the release, or `default` where none is made.",
-        schema=text(),
+        schema=kubernetes.object_name(),
     ),
     Value(
         name="serviceAccount.annotations",
         default={},
         doc="Annotations of the service account.",
-        schema=texts(),
+        schema=kubernetes.annotations(),
     ),
 )
 
@@ -239,19 +242,19 @@ SCHEDULING = (
         name="podLabels",
         default={},
         doc="Further labels of the pods.",
-        schema=texts(),
+        schema=kubernetes.labels(),
     ),
     Value(
         name="podAnnotations",
         default={},
         doc="Further annotations of the pods.",
-        schema=texts(),
+        schema=kubernetes.annotations(),
     ),
     Value(
         name="nodeSelector",
         default={},
         doc="Labels that a node must have.",
-        schema=texts(),
+        schema=kubernetes.labels(),
     ),
     Value(
         name="tolerations",
@@ -270,7 +273,7 @@ SCHEDULING = (
         name="priorityClassName",
         default="",
         doc="Priority class of the pods.",
-        schema=text(),
+        schema=kubernetes.object_name(),
     ),
 )
 
@@ -279,19 +282,19 @@ EXTRAS = (
         name="extraEnv",
         default=[],
         doc="Further environment variables of the chart's own containers.",
-        schema=listing(),
+        schema=kubernetes.environment(),
     ),
     Value(
         name="extraVolumes",
         default=[],
         doc="Further volumes of the pods.",
-        schema=listing(),
+        schema=kubernetes.named(),
     ),
     Value(
         name="extraVolumeMounts",
         default=[],
         doc="Where the chart's own containers mount them.",
-        schema=listing(),
+        schema=kubernetes.named("mountPath"),
     ),
 )
 
