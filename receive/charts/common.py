@@ -75,7 +75,6 @@ WAY_OUT = Section(
         Category(
             name="proxy",
             doc="For the containers that reach out, `model` and `push`, and for no others.",
-            schemas={"server": kubernetes.matching("[^\\s\\x00-\\x1f\\x7f]+", 2048)},
         ),
         Value(
             name="clusterDomain",
@@ -182,7 +181,7 @@ NAMES = Section(
             default="",
             doc="Name of everything instead of the release's name. Not to be changed by an "
             "upgrade: that would end the observation and begin another.",
-            schema=kubernetes.service_name(),
+            schema=text(),
         ),
         Value(
             name="labels",

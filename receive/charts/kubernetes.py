@@ -23,7 +23,7 @@ _REPOSITORY = (
     rf"{_COMPONENT}(/{_COMPONENT})*"
 )
 _TAG = r"[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}"
-_DIGEST = "[a-z0-9]+([+._-][a-z0-9]+)*:[0-9a-fA-F]{32,}"
+_DIGEST = "[a-z0-9]+([+._-][a-z0-9]+)*:[0-9a-fA-F]+"
 _PATH = "/[^:\\x00-\\x1f\\x7f]*"
 
 
@@ -36,11 +36,6 @@ def matching(pattern: str, longest: int = 253, *, empty: bool = True) -> Schema:
 def object_name() -> Schema:
     """Return the schema of an object's name, a DNS subdomain (RFC 1123)."""
     return matching(_SUBDOMAIN)
-
-
-def service_name() -> Schema:
-    """Return the schema of a Service's name, a DNS label that begins with a letter (RFC 1035)."""
-    return matching("[a-z]([-a-z0-9]*[a-z0-9])?", 63)
 
 
 def device_name() -> Schema:
@@ -120,11 +115,6 @@ def port() -> Schema:
 def duration() -> Schema:
     """Return the schema of a duration as Prometheus writes it."""
     return matching("([0-9]+(ms|[smhdwy]))+", 40)
-
-
-def token() -> Schema:
-    """Return the schema of a token that a header can carry."""
-    return matching("[!-~]+", 4096)
 
 
 def pull_secrets() -> Schema:

@@ -250,7 +250,7 @@ _MONITOR = Section(
             name="stopToken",
             default="",
             doc="Token that `POST /stop` asks for. Empty: one is made, and kept over upgrades.",
-            schema=kubernetes.token(),
+            schema=text(),
         ),
         Value(
             name="monitoring.annotations",

@@ -8,7 +8,7 @@
 {{- if not $server -}}
 {{- fail "proxy.use is true and there is no proxy.server: set proxy.server to host:port or a URL" -}}
 {{- end -}}
-{{- if regexMatch "\\s" $server -}}
+{{- if regexMatch "[\\s\\x00-\\x1f\\x7f]" $server -}}
 {{- fail "proxy.server holds a blank: set it to host:port or a URL" -}}
 {{- end -}}
 {{- contains "://" $server | ternary $server (printf "http://%s" $server) -}}
