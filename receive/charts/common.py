@@ -232,7 +232,7 @@ SECURITY = (
         name="serviceAccount.annotations",
         default={},
         doc="Annotations of the service account.",
-        schema=kubernetes.annotations(),
+        schema=kubernetes.annotation_map(),
     ),
 )
 
@@ -247,7 +247,7 @@ SCHEDULING = (
         name="podAnnotations",
         default={},
         doc="Further annotations of the pods.",
-        schema=kubernetes.annotations(),
+        schema=kubernetes.annotation_map(),
     ),
     Value(
         name="nodeSelector",

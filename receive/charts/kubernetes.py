@@ -27,7 +27,7 @@ _DIGEST = "[a-z0-9]+([+._-][a-z0-9]+)*:[0-9a-fA-F]+"
 _PATH = "/[^:\\x00-\\x1f\\x7f]*"
 
 
-def matching(pattern: str, longest: int = 253, *, empty: bool = True) -> Schema:
+def matching(pattern: str, longest: int = 253, *, empty: bool = True) -> dict[str, Any]:
     """Return the schema of a text that is wholly of a pattern."""
     whole = f"^({pattern})?$" if empty else f"^({pattern})$"
     return {"type": ["string", "null"], "pattern": whole, "maxLength": longest}
@@ -49,7 +49,7 @@ def labels() -> Schema:
     return _map_of(_QUALIFIED, value)
 
 
-def annotations() -> Schema:
+def annotation_map() -> Schema:
     """Return the schema of a map of annotations, whose values are any text."""
     return _map_of(_QUALIFIED, {"type": ["string", "number", "boolean", "null"]})
 

@@ -198,7 +198,7 @@ _NETWORK = Section(
             name="service.annotations",
             default={},
             doc="Annotations of the headless Service.",
-            schema=kubernetes.annotations(),
+            schema=kubernetes.annotation_map(),
         ),
         Value(
             name="networkPolicy.enabled",
