@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
 HIGHEST_PORT = 65535
 ANY, FIRST = "any", "first"
 """Words that say whom a stream is taken from; they stand alone."""
+ANY_HOST = "*"
+_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", re.ASCII)
 _SPAN = re.compile(r"([0-9]{1,10}):([0-9]{1,10})", re.ASCII)
-_HOST_NAME = re.compile(r"(?=.*[A-Za-z])[\w-]+(?:\.[\w-]+)*\.?", re.ASCII)
+_SOURCE_NAME = re.compile(r"(?=.*[A-Za-z])[\w-]+(?:\.[\w-]+)*\.?", re.ASCII)
 _ENDPOINT = re.compile(
     r"(?:\[(?P<v6>[0-9A-Fa-f:.%\w-]+)\]|(?P<name>[^\s:\[\]/,]+)):"
     r"(?P<first>[0-9]{1,6})(?:-(?P<last>[0-9]{1,6}))?",
@@ -86,7 +89,7 @@ def parse_source(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | s
         # The interface of a link's own address is not in its packets.
         network = ipaddress.ip_network(re.sub(r"%[^/]+", "", bare), strict=False)
     except ValueError:
-        if _HOST_NAME.fullmatch(text) is None:
+        if _SOURCE_NAME.fullmatch(text) is None:
             raise ValueError(
                 "a source is an address, a network such as 10.0.0.0/24, or a host name"
             ) from None
@@ -117,3 +120,44 @@ def parse_sha256(text: str) -> str:
     if re.fullmatch("[0-9a-fA-F]{64}", text) is None:
         raise ValueError("a SHA-256 checksum has 64 hexadecimal digits")
     return text.lower()
+
+
+def is_host_name(text: str) -> bool:
+    """Tell whether a text in lower case can be the name of a host."""
+    return _HOST_NAME.fullmatch(text) is not None
+
+
+def parse_host(text: str) -> str:
+    """Return an item of `monitor.hosts` as it is compared.
+
+    Raises
+    ------
+    ValueError
+        Neither a name, nor an address, nor ``*.`` before a name, nor ``*``.
+    """
+    address = bare_address(text)
+    if address is not None:
+        return str(address)
+    name = bare_name(text)
+    if name != ANY_HOST and not is_host_name(name.removeprefix("*.")):
+        raise ValueError(
+            "a host is a name, *.DOMAIN for all names below it, an address, or * for any; "
+            "no port, no path"
+        )
+    return name
+
+
+def bare_name(text: str) -> str:
+    """Return a host's name as it is compared: in lower case, without the dot at its end."""
+    return text.lower().removesuffix(".")
+
+
+def bare_address(text: str) -> IPv4Address | IPv6Address | None:
+    """Return an address, without brackets and zone; that of IPv4 where IPv6 carries one."""
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        address = ipaddress.ip_address(bare.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address

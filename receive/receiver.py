@@ -24,6 +24,7 @@ from receive.run_files import remove_ready, write_ready
 from receive.stream.consumer_share import ConsumerShare
 from receive.stream.refusals import Refusals
 from receive.stream.scans import Scans
+from receive.stream.sockets import host_of
 from receive.stream.spead import SpeadStreams
 from receive.stream.state import SharedState
 from receive.stream.touch import Toucher
@@ -211,7 +212,7 @@ class Receiver:
         self, sockets: Sequence[socket.socket | IbverbsPort], ready_files: Sequence[Path]
     ) -> list[int]:
         ports = [opened.getsockname()[1] for opened in sockets]
-        host = sockets[0].getsockname()[0]
+        host = host_of(sockets[0].getsockname())
         logger.info(
             "Ready: %s %s, ports %s", self._config["reception.transport"], host, port_ranges(ports)
         )

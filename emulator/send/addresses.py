@@ -9,9 +9,12 @@ import time
 from dataclasses import dataclass
 
 from receive.errors import ConfigError, NetworkError
+from receive.stream.sockets import Endpoint, addresses_of, socket_address
 
 logger = logging.getLogger(__name__)
 
+_DISCARD_PORT = 9
+"""Of the route that is asked for; nothing is sent."""
 _LOOK_S = 0.5
 """How often a name is looked up again; a cluster's DNS answers from its cache."""
 
@@ -25,7 +28,7 @@ class Target:
     host : str
         As the user wrote it, for messages.
     address : str
-        IPv4 or IPv6 address.
+        IPv4 or IPv6 address; one of a link with its zone.
     port : int
         Port.
     """
@@ -35,13 +38,18 @@ class Target:
     port: int
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = f"[{self.host}]" if ":" in self.host and "[" not in self.host else self.host
         return f"{host}:{self.port}"
 
     @property
     def family(self) -> socket.AddressFamily:
         """Address family of a socket that reaches it."""
-        return socket.AF_INET6 if ":" in self.address else socket.AF_INET
+        return _family(self.address)
+
+    @property
+    def name(self) -> tuple[str, int] | tuple[str, int, int, int]:
+        """What a socket connects to: Python loses a zone that is part of the text."""
+        return socket_address(Endpoint(self.address), self.port)
 
     @property
     def is_multicast(self) -> bool:
@@ -67,26 +75,68 @@ def resolve_targets(endpoints: tuple[tuple[str, int], ...], wait_s: float = 0.0)
     NetworkError
         If a host has no address by then.
     ConfigError
-        If some have IPv4 and some IPv6 addresses, which one socket cannot serve.
+        If some have IPv4 addresses only and some IPv6 ones, which one socket cannot serve.
     """
     deadline_s = time.monotonic() + wait_s
-    addresses = {host: _wait_for(host, deadline_s) for host in dict(endpoints)}
-    targets = [Target(host, addresses[host], port) for host, port in endpoints]
-    other = next((t for t in targets if t.family != targets[0].family), None)
-    if other is not None:
-        raise ConfigError(
-            f"transmission.endpoints: {targets[0].host} has the address {targets[0].address} and "
-            f"{other.host} the address {other.address}; either IPv4 or IPv6 addresses are accepted"
+    found = {host: _wait_for(host, deadline_s) for host in dict(endpoints)}
+    family = _common_family(found)
+    addresses = {
+        host: next(one for one in of_host if _family(one) == family)
+        for host, of_host in found.items()
+    }
+    return [Target(host, addresses[host], port) for host, port in endpoints]
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def _common_family(found: dict[str, list[str]]) -> socket.AddressFamily:
+    """Return the family in which every host has an address.
+
+    IPv4 where there is a choice and this machine has a way to it, as pods of a cluster that has
+    IPv6 only have not.
+    """
+    first: dict[socket.AddressFamily, dict[str, str]] = {
+        family: {} for family in (socket.AF_INET, socket.AF_INET6)
+    }
+    for host, addresses in found.items():
+        for address in reversed(addresses):
+            first[_family(address)][host] = address
+    common = [family for family, by_host in first.items() if len(by_host) == len(found)]
+    if not common:
+        # Those that have that family alone: everybody else would do.
+        one, other = (
+            next(
+                (host, at) for host, at in by_host.items() if len({*map(_family, found[host])}) == 1
+            )
+            for by_host in first.values()
         )
-    return targets
+        raise ConfigError(
+            f"transmission.endpoints: {one[0]} has the address {one[1]} and {other[0]} the address "
+            f"{other[1]}, and neither has one of the other family; either IPv4 or IPv6 addresses "
+            f"are accepted"
+        )
+    ways = (family for family in common if all(map(_is_routed, first[family].values())))
+    return next(ways, common[0])
 
 
-def _wait_for(host: str, deadline_s: float) -> str:
-    """Return the address of a host when it has one."""
+def _is_routed(address: str) -> bool:
+    """Whether there is a way to an address: connecting asks the kernel, sends nothing."""
+    try:
+        with socket.socket(_family(address), socket.SOCK_DGRAM) as probe:
+            probe.connect(socket_address(Endpoint(address), _DISCARD_PORT))
+    except OSError:
+        return False
+    return True
+
+
+def _wait_for(host: str, deadline_s: float) -> list[str]:
+    """Return the addresses of a host when it has one, IPv4 first."""
     waiting = False
     while True:
         try:
-            return _address(host)
+            return _addresses(host)
         except NetworkError:
             if time.monotonic() >= deadline_s:
                 raise
@@ -96,12 +146,9 @@ def _wait_for(host: str, deadline_s: float) -> str:
         time.sleep(_LOOK_S)
 
 
-def _address(host: str) -> str:
+def _addresses(host: str) -> list[str]:
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+        return addresses_of(host.strip("[]"))
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise NetworkError(f"the host {host} to send to has no address: {reason}") from None
-    # IPv4 where there is a choice: receivers listen there unless they are told otherwise.
-    found.sort(key=lambda entry: entry[0] != socket.AF_INET)
-    return str(found[0][4][0])

@@ -132,5 +132,6 @@ def _reached_at(host: str) -> str:
     """Return an address that reaches what is bound to `host`, on this machine."""
     address = ipaddress.ip_address(host)
     if address.is_unspecified:
-        return "127.0.0.1" if address.version == 4 else "[::1]"  # noqa: PLR2004 (IP version)
+        # All interfaces of both families, too.
+        return "127.0.0.1"
     return host if address.version == 4 else f"[{host}]"  # noqa: PLR2004 (IP version)

@@ -70,7 +70,7 @@ class TcpTransmitter(Transmitter):
                 opened.setblocking(False)  # noqa: FBT003 (the standard library is so)
                 opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.settings.buffer_bytes)
-                await self._loop.sock_connect(opened, (target.address, target.port))
+                await self._loop.sock_connect(opened, target.name)
             except OSError as error:
                 opened.close()
                 deadline_s = limit.when() or 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 from typing import TYPE_CHECKING
 
 import spead2.send.asyncio
@@ -60,8 +61,12 @@ class UdpTransmitter(Transmitter):
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
             return
         try:
-            interface = socket.inet_aton(self.settings.interface)
-            opened.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, interface)
+            if ":" in self.settings.interface:
+                # An interface that has IPv6 addresses only: struct ip_mreqn with its number.
+                request = struct.pack("@8xi", interface_index(self.settings.interface))
+            else:
+                request = socket.inet_aton(self.settings.interface)
+            opened.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, request)
         except OSError as error:
             raise NetworkError(
                 f"multicast cannot leave by {self.settings.interface} "
@@ -72,7 +77,7 @@ class UdpTransmitter(Transmitter):
         """Refuse a target that there is no way to: connecting asks the kernel, sends nothing."""
         with self._open(target) as probe:
             try:
-                probe.connect((target.address, target.port))
+                probe.connect(target.name)
             except OSError as error:
                 hint = ""
                 if target.is_multicast and error.errno in {errno.ENETUNREACH, errno.ENODEV}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from receive.charts import kubernetes
 from receive.charts.value import (
     Category,
     Section,
@@ -11,9 +12,8 @@ from receive.charts.value import (
     count,
     listing,
     mapping,
-    name_text,
+    size,
     text,
-    texts,
 )
 
 MODEL = Category(
@@ -48,7 +48,7 @@ MODEL_FETCH = (
         default="",
         doc="An archive that is, or unpacks to, more, in bytes or as 20Gi, is refused. Empty: "
         "100Gi.",
-        schema=name_text(),
+        schema=size(),
     ),
     Value(
         name="modelFetch.maxRatio",
@@ -62,7 +62,7 @@ MODEL_RESOURCES = Value(
     name="modelResources",
     default={"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
     doc="Of the container `model`.",
-    schema=mapping(),
+    schema=kubernetes.resources(),
 )
 
 MULTUS = Value(
@@ -88,26 +88,26 @@ WAY_OUT = Section(
             name="clusterDomain",
             default="cluster.local",
             doc="DNS domain of the cluster; never reached through the proxy.",
-            schema=text(),
+            schema=kubernetes.object_name(),
         ),
         Value(
             name="caBundle.configMap",
             default="",
             doc="ConfigMap with certificates (PEM) to trust instead of the image's, for a proxy "
             "that opens TLS or a site's own authority.",
-            schema=text(),
+            schema=kubernetes.object_name(),
         ),
         Value(
             name="caBundle.secret",
             default="",
             doc="Secret with them, instead of a ConfigMap.",
-            schema=text(),
+            schema=kubernetes.object_name(),
         ),
         Value(
             name="caBundle.key",
             default="ca.crt",
             doc="The key in it that holds the certificates.",
-            schema=text(),
+            schema=kubernetes.key_of_data(),
         ),
     ),
 )
@@ -118,18 +118,20 @@ def image_values(name: str, repository: str, doc: str) -> tuple[Value, ...]:
     main = name == "image"
     follows = "" if main else " Empty: that of `image`."
     return (
-        Value(name=f"{name}.repository", default=repository, doc=doc, schema=text()),
+        Value(
+            name=f"{name}.repository", default=repository, doc=doc, schema=kubernetes.repository()
+        ),
         Value(
             name=f"{name}.tag",
             default="",
             doc="Its tag. Empty: the chart's appVersion." if main else f"Its tag.{follows}",
-            schema=name_text(),
+            schema=kubernetes.tag(),
         ),
         Value(
             name=f"{name}.digest",
             default="",
             doc="Its digest, `sha256:...`, instead of a tag.",
-            schema=text(),
+            schema=kubernetes.digest(),
         ),
         Value(
             name=f"{name}.pullPolicy",
@@ -153,7 +155,7 @@ def rdma_values(ipc_lock: str) -> tuple[Value, ...]:
             name="rdma.resource",
             default="rdma/hca_shared_devices_a",
             doc="The device plugin's name for it.",
-            schema={"type": "string", "pattern": "^[^/ ]+/[^/ ]+$"},
+            schema=kubernetes.device_name(),
         ),
         Value(name="rdma.count", default=1, doc="How many of them.", schema=count(1)),
         Value(
@@ -167,7 +169,7 @@ def rdma_values(ipc_lock: str) -> tuple[Value, ...]:
             default="",
             doc="Image of the containers that use the device, REPOSITORY:TAG, where it is not that "
             "of the others; `file` needs one.",
-            schema=text(),
+            schema=kubernetes.image(),
         ),
     )
 
@@ -176,7 +178,7 @@ IMAGE_PULL_SECRETS = Value(
     name="imagePullSecrets",
     default=[],
     doc="Secrets for pulling images, `[{name: NAME}]`.",
-    schema=listing(),
+    schema=kubernetes.pull_secrets(),
 )
 
 NAMES = Section(
@@ -193,7 +195,7 @@ NAMES = Section(
             name="labels",
             default={},
             doc="Labels of every object but the pods, whose own (`podLabels`) cannot change.",
-            schema=texts(),
+            schema=kubernetes.labels(),
         ),
     ),
 )
@@ -232,13 +234,13 @@ SECURITY = (
         name="serviceAccount.name",
         default="",
         doc="Its name. Empty: that of the release, or `default` where none is made.",
-        schema=text(),
+        schema=kubernetes.object_name(),
     ),
     Value(
         name="serviceAccount.annotations",
         default={},
         doc="Annotations of the service account.",
-        schema=texts(),
+        schema=kubernetes.annotation_map(),
     ),
 )
 
@@ -247,19 +249,19 @@ SCHEDULING = (
         name="podLabels",
         default={},
         doc="Further labels of the pods.",
-        schema=texts(),
+        schema=kubernetes.labels(),
     ),
     Value(
         name="podAnnotations",
         default={},
         doc="Further annotations of the pods.",
-        schema=texts(),
+        schema=kubernetes.annotation_map(),
     ),
     Value(
         name="nodeSelector",
         default={},
         doc="Labels that a node must have.",
-        schema=texts(),
+        schema=kubernetes.labels(),
     ),
     Value(
         name="tolerations",
@@ -278,7 +280,7 @@ SCHEDULING = (
         name="priorityClassName",
         default="",
         doc="Priority class of the pods.",
-        schema=text(),
+        schema=kubernetes.object_name(),
     ),
 )
 
@@ -287,19 +289,19 @@ EXTRAS = (
         name="extraEnv",
         default=[],
         doc="Further environment variables of the chart's own containers.",
-        schema=listing(),
+        schema=kubernetes.environment(),
     ),
     Value(
         name="extraVolumes",
         default=[],
         doc="Further volumes of the pods.",
-        schema=listing(),
+        schema=kubernetes.named(),
     ),
     Value(
         name="extraVolumeMounts",
         default=[],
         doc="Where the chart's own containers mount them.",
-        schema=listing(),
+        schema=kubernetes.named("mountPath"),
     ),
 )
 

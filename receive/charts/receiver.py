@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from receive.charts import kubernetes
 from receive.charts.common import (
     EXTRAS,
     IMAGE_PULL_SECRETS,
@@ -25,11 +26,7 @@ from receive.charts.value import (
     boolean,
     count,
     listing,
-    mapping,
-    name_text,
-    quantity,
     text,
-    texts,
 )
 
 _OBSERVATION = Section(
@@ -69,32 +66,36 @@ _RESULTS = Section(
     title="Results",
     entries=(
         Category(name="results", doc="Copying what was received, by the container `push`."),
-        Category(name="rclone", doc="Where it is copied to."),
+        Category(
+            name="rclone",
+            doc="Where it is copied to.",
+            schemas={"secret": kubernetes.object_name()},
+        ),
         Value(
             name="storage.existingClaim",
             default="",
             doc="Claim that all pods write to, each into RELEASE/INDEX; it stays as it is.",
-            schema=text(),
+            schema=kubernetes.object_name(),
         ),
         Value(
             name="storage.size",
             default="",
             doc="Make a claim of this size instead. With neither, results lie in the pod and go "
             "with it.",
-            schema=quantity(),
+            schema=kubernetes.quantity(),
         ),
         Value(
             name="storage.storageClass",
             default="",
             doc="Storage class of the claim made. Empty: the cluster's default.",
-            schema=text(),
+            schema=kubernetes.object_name(),
         ),
         Value(
             name="storage.accessModes",
             default=[],
             doc="Access modes of the claim made. Empty: ReadWriteOnce for one pod, ReadWriteMany "
             "for several.",
-            schema=listing("string"),
+            schema=kubernetes.access_modes(),
         ),
         Value(
             name="storage.keep",
@@ -114,7 +115,7 @@ _RESULTS = Section(
             default={},
             doc="Settings of the volume in the pod. A sizeLimit makes the node evict, and empty, a "
             "pod that reaches it.",
-            schema=mapping(),
+            schema=kubernetes.empty_dir(),
         ),
     ),
 )
@@ -126,39 +127,39 @@ _RESOURCES = Section(
             default={},
             doc="Of the container `receiver`. Empty: 250m CPU; a memory limit of 4 x "
             "`reception.buffer_memory`, at least 2Gi, and half of it requested.",
-            schema=mapping(),
+            schema=kubernetes.resources(),
         ),
         MODEL_RESOURCES,
         Value(
             name="senderResources",
             default={"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
             doc="Of the container `sender`.",
-            schema=mapping(),
+            schema=kubernetes.resources(),
         ),
         Value(
             name="pushResources",
             default={"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
             doc="Of the container `push`.",
-            schema=mapping(),
+            schema=kubernetes.resources(),
         ),
         Value(
             name="sharedMemory.size",
             default="",
             doc="Size of a volume in memory, named `shared-memory`; it counts in the memory limit, "
             "and `extraContainers` may mount it. Empty: none.",
-            schema=quantity(),
+            schema=kubernetes.quantity(),
         ),
         Value(
             name="sharedMemory.mountPath",
             default="/dev/shm",  # noqa: S108 (the place of shared memory in the container)
             doc="Where the receiver mounts it.",
-            schema=text(),
+            schema=kubernetes.mount_path(),
         ),
         Value(
             name="hugepages",
             default={},
             doc="Huge pages of the receiver by size, `{2Mi: 512Mi}`; mounted at /dev/hugepages.",
-            schema=texts(),
+            schema=kubernetes.huge_pages(),
         ),
     ),
 )
@@ -187,10 +188,17 @@ _NETWORK = Section(
             schema=boolean(),
         ),
         Value(
+            name="service.ipFamilyPolicy",
+            default="PreferDualStack",
+            doc="In which families a pod's name is published: `PreferDualStack` (all that the "
+            "cluster has), `SingleStack`, `RequireDualStack`. Empty: Kubernetes' own choice.",
+            schema=text("", "SingleStack", "PreferDualStack", "RequireDualStack"),
+        ),
+        Value(
             name="service.annotations",
             default={},
             doc="Annotations of the headless Service.",
-            schema=texts(),
+            schema=kubernetes.annotation_map(),
         ),
         Value(
             name="networkPolicy.enabled",
@@ -216,7 +224,7 @@ _NETWORK = Section(
             default=[80, 443],
             doc="TCP ports that `model` and `push` may reach when there is no proxy; with one, it "
             "is the proxy's.",
-            schema={"type": ["array", "null"], "items": count(1)},
+            schema={"type": ["array", "null"], "items": kubernetes.port()},
         ),
         Value(
             name="networkPolicy.extraEgress",
@@ -233,7 +241,10 @@ _MONITOR = Section(
             name="monitor",
             doc="The receiver's own HTTP port, which the probes use.",
             defaults={"port": 8080, "bind_hostname": "0.0.0.0"},  # noqa: S104 (in its own pod)
-            reasons={"token_file": "The chart makes one; an empty text asks for no token."},
+            reasons={
+                "hosts": "The chart lists those of the pods and the Service.",
+                "token_file": "The chart makes one; an empty text asks for no token.",
+            },
         ),
         Value(
             name="stopToken",
@@ -257,13 +268,13 @@ _MONITOR = Section(
             name="monitoring.podMonitor.labels",
             default={},
             doc="Labels by which Prometheus selects it.",
-            schema=texts(),
+            schema=kubernetes.labels(),
         ),
         Value(
             name="monitoring.podMonitor.interval",
             default="15s",
             doc="How often metrics are read.",
-            schema=text(),
+            schema=kubernetes.duration(),
         ),
     ),
 )
@@ -321,7 +332,7 @@ _PODS = Section(
             default=[],
             doc="Further containers of the pods. They may mount the volumes `results`, `model` and "
             "`shared-memory`, and must end, or the pod never does.",
-            schema=listing(),
+            schema=kubernetes.named(),
         ),
     ),
 )
@@ -337,14 +348,19 @@ _OLD = (
         name="version",
         default=None,
         doc="Means `image.tag`, where the image has none.",
-        schema=name_text(),
+        schema=kubernetes.tag(),
     ),
-    Value(name="pvc.name", default=None, doc="Means `storage.existingClaim`.", schema=text()),
+    Value(
+        name="pvc.name",
+        default=None,
+        doc="Means `storage.existingClaim`.",
+        schema=kubernetes.object_name(),
+    ),
     Value(
         name="pvc.path",
         default=None,
         doc="Where the results are mounted too, besides /results.",
-        schema=text(),
+        schema=kubernetes.mount_path(),
     ),
     Value(
         name="initContainersEnabled",

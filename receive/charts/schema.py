@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from receive.charts.kubernetes import image
 from receive.charts.value import Category, Chart, Schema, Value, last_name
 from receive.config_schema import key_schema, object_schema, value_schema
 
@@ -50,6 +51,10 @@ def _category(category: Category) -> dict[str, Any]:
         own = key_schema(key) | {"description": category.doc_of(key).replace("`", "")}
         if last in category.defaults:
             own["default"] = category.defaults[last]
+        if last in category.schemas:
+            own = {name: own[name] for name in ("description", "default") if name in own}
+            properties[last] = own | dict(category.schemas[last])
+            continue
         properties[last] = _nullable(own)
         for old_name in key.old_names:
             old = old_name.rpartition(".")[2]
@@ -73,5 +78,7 @@ def _accept_plain_image(root: dict[str, Any]) -> None:
     for name in ("image", "pushImage"):
         schema: Schema | None = root["properties"].get(name)
         if schema is not None:
-            plain = {"description": "REPOSITORY[:TAG] or REPOSITORY@DIGEST.", "type": "string"}
-            root["properties"][name] = {"anyOf": [schema, plain | {"minLength": 1}]}
+            plain = {"description": "REPOSITORY[:TAG] or REPOSITORY@DIGEST."} | dict(
+                image(empty=False)
+            )
+            root["properties"][name] = {"anyOf": [schema, plain | {"type": "string"}]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from receive.charts import kubernetes
 from receive.charts.common import (
     EXTRAS,
     IMAGE_PULL_SECRETS,
@@ -17,7 +18,7 @@ from receive.charts.common import (
     image_values,
     rdma_values,
 )
-from receive.charts.value import Category, Chart, Section, Value, boolean, count, mapping, text
+from receive.charts.value import Category, Chart, Section, Value, boolean, count
 
 _SENDING = Section(
     title="What is sent where",
@@ -53,7 +54,7 @@ _RESOURCES = Section(
             name="resources",
             default={"requests": {"cpu": "250m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}},
             doc="Of the container `sender`.",
-            schema=mapping(),
+            schema=kubernetes.resources(),
         ),
         MODEL_RESOURCES,
         Value(
@@ -95,7 +96,7 @@ _OLD = (
         name="version",
         default=None,
         doc="Means `image.tag`, where the image has none.",
-        schema=text(),
+        schema=kubernetes.tag(),
     ),
     Value(
         name="initContainersEnabled",

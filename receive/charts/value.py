@@ -14,6 +14,7 @@ from receive.config_keys import KEYS, Key, Kind
 from receive.config_schema import value_schema
 
 Json = Any
+_UNIT = " *([kKmMgGtTpP]?[iI]?[bB]?)?(/s)?"
 Schema = Mapping[str, Any]
 
 
@@ -55,6 +56,8 @@ class Category:
         Why, one sentence each.
     only
         The last names of the keys that the chart takes; empty for all.
+    schemas
+        What Kubernetes makes narrower than the configuration, by last name.
     hidden
         Keys that the schema knows, so that a template can say why not, and nothing else mentions.
     """
@@ -63,6 +66,7 @@ class Category:
     doc: str
     defaults: Mapping[str, Json] = field(default_factory=lambda: MappingProxyType({}))
     reasons: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    schemas: Mapping[str, Schema] = field(default_factory=lambda: MappingProxyType({}))
     only: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
 
@@ -126,22 +130,18 @@ def text(*choices: str) -> Schema:
     return {"enum": list(choices)} if choices else {"type": ["string", "null"]}
 
 
-def name_text() -> Schema:
-    """Return the schema of a text that may look like a number, such as a tag."""
-    return {"type": ["string", "integer", "null"]}
-
-
 def boolean() -> Schema:
     """Return the schema of a switch."""
     schema = value_schema(Key(name="x.x", kind=Kind.BOOLEAN, default=False, doc=""))
     return {"anyOf": [*schema["anyOf"], {"type": "null"}]}
 
 
-def count(minimum: int, *, optional: bool = False) -> Schema:
+def count(minimum: int, maximum: int = 999_999_999, *, optional: bool = False) -> Schema:
     """Return the schema of a whole number; one that is optional may be an empty text."""
     empty = {"enum": ["", None]}
-    digits = {"type": "string", "pattern": "^[0-9]+$"}
-    number = {"type": "integer", "minimum": minimum}
+    # Not 010, which some read as 8.
+    digits = {"type": "string", "pattern": "^(0|[1-9][0-9]{0,8})$"}
+    number = {"type": "integer", "minimum": minimum, "maximum": maximum}
     return {"anyOf": [number, digits, *([empty] if optional else [])]}
 
 
@@ -151,21 +151,18 @@ def amount() -> Schema:
     return {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, digits, {"type": "null"}]}
 
 
-def quantity() -> Schema:
-    """Return the schema of an amount of bytes as Kubernetes writes it, or an empty text."""
-    suffixed = {"type": "string", "pattern": "^([0-9]+([.][0-9]+)?([kMGTPE]i?|Ki)?)?$"}
-    return {"anyOf": [suffixed, {"type": "integer", "minimum": 0}, {"type": "null"}]}
+def size() -> Schema:
+    """Return the schema of a number of bytes as the configuration writes it, or an empty text."""
+    text = {
+        "type": "string",
+        "pattern": f"^([+]?[0-9]+([.][0-9]+)?([eE][+]?[0-9]{{1,2}})?{_UNIT})?$",
+    }
+    return {"anyOf": [text, {"type": "number", "minimum": 0}, {"type": "null"}]}
 
 
 def mapping() -> Schema:
     """Return the schema of a map whose members are Kubernetes' business."""
     return {"type": ["object", "null"]}
-
-
-def texts() -> Schema:
-    """Return the schema of a map of texts, such as labels."""
-    member = {"type": ["string", "number", "boolean", "null"]}
-    return {"type": ["object", "null"], "additionalProperties": member}
 
 
 def listing(kind: str = "object") -> Schema:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from receive.config_keys.key import Key, Kind
-from receive.config_values import HIGHEST_PORT, parse_sha256
+from receive.config_values import HIGHEST_PORT, parse_host, parse_sha256
 
 KEYS = (
     Key(
@@ -150,6 +150,17 @@ KEYS = (
         empty="0.0.0.0",  # noqa: S104 (where it is asked for)
         doc="Address, host name or interface that the monitor listens on; empty, `0.0.0.0` or "
         "`::` is all of this machine, IPv4 and IPv6.",
+    ),
+    Key(
+        name="monitor.hosts",
+        kind=Kind.LIST,
+        default=(),
+        default_doc="none (the pods' names in the charts)",
+        check=parse_host,
+        doc="Further names and addresses by which the monitor is asked (the Host header), "
+        "`*.DOMAIN` for all names below one, `*` for any. Its own are the address that a request "
+        "comes to, `monitor.bind_hostname`, localhost and the machine's host name; a request for "
+        "another host gets 421.",
     ),
     Key(
         name="monitor.token_file",

@@ -33,8 +33,9 @@ KEYS = (
         kind=Kind.TEXT,
         default=None,
         nullable=True,
-        default_doc="all interfaces",
-        doc="Address or interface to bind; a multicast group is joined.",
+        default_doc="all interfaces, IPv4 and IPv6",
+        doc="Address, host name or interface to bind; a multicast group is joined. `0.0.0.0` is "
+        "all interfaces by IPv4 alone.",
     ),
     Key(
         name="reception.interface_address",

@@ -16,10 +16,19 @@ from typing import TYPE_CHECKING, Any, Self
 
 from receive.errors import NetworkError
 from receive.monitor.requests import RequestHandler
-from receive.stream.sockets import Endpoint, resolve
+from receive.stream.sockets import (
+    ALL,
+    ALL_IPV4,
+    Endpoint,
+    all_interfaces,
+    host_of,
+    resolve,
+    socket_address,
+)
 
 if TYPE_CHECKING:
     from receive.monitor.answers import Answers
+    from receive.monitor.hosts import Hosts
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +42,6 @@ BURST = 200.0
 interpreter, so that `REQUESTS_PER_S` take less than a tenth of it."""
 QUEUE = 128
 _LOOK_EVERY_S = 0.02
-_ALL = ("0.0.0.0", "::")  # noqa: S104 (all interfaces, where that is asked for)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -53,9 +61,7 @@ def bind(host: str, port: int) -> socket.socket:
     """
     address = resolve(host, "monitor.bind_hostname")
     try:
-        if address in _ALL and socket.has_dualstack_ipv6():
-            return _bind_all(port)
-        return _bind(address, port)
+        return _bind(all_interfaces() if address in {ALL, ALL_IPV4} else address, port)
     except OSError as error:
         match error.errno:
             case errno.EADDRINUSE:
@@ -69,25 +75,16 @@ def bind(host: str, port: int) -> socket.socket:
         raise NetworkError(f"monitor.port = {port} on {host} {why}") from error
 
 
-def _bind_all(port: int) -> socket.socket:
-    try:
-        return _bind("::", port)
-    except OSError as error:
-        # IPv6 is compiled in and switched off.
-        if error.errno not in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
-            raise
-        return _bind("0.0.0.0", port)  # noqa: S104 (asked for)
-
-
 def _bind(address: str, port: int) -> socket.socket:
-    family = Endpoint(address).family
+    endpoint = Endpoint(address)
+    family = endpoint.family
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
         # A port whose last connections are still fading is free.
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address != "::"))
-        made.bind((address, port))
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address != ALL))
+        made.bind(socket_address(endpoint, port))
         made.listen(QUEUE)
     except BaseException:
         made.close()
@@ -104,11 +101,14 @@ class Listener:
         A socket of `bind`; closed with this.
     answers
         Who knows the answers.
+    hosts
+        By which names it may be asked.
     """
 
-    def __init__(self, listening: socket.socket, answers: Answers) -> None:
+    def __init__(self, listening: socket.socket, answers: Answers, hosts: Hosts) -> None:
         self._listening = listening
         self._answers = answers
+        self._hosts = hosts
         self._lock = threading.Lock()
         # In the order in which they came.
         self._open: dict[socket.socket, float] = {}
@@ -135,7 +135,8 @@ class Listener:
     @property
     def url(self) -> str:
         """Where it is reached, as far as this machine knows."""
-        host, port = self._listening.getsockname()[:2]
+        name = self._listening.getsockname()
+        host, port = host_of(name), name[1]
         return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
     def _accept(self) -> None:
@@ -184,7 +185,7 @@ class Listener:
 
     def _serve(self, connection: socket.socket, client: Any) -> None:
         try:
-            RequestHandler(connection, client, self._answers)
+            RequestHandler(connection, client, self._answers, self._hosts)
         except OSError as error:
             logger.debug("Monitor: a client was too slow, or is gone: %s", error)
         except Exception:

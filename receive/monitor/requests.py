@@ -16,6 +16,7 @@ from receive.monitor.answers import plain
 
 if TYPE_CHECKING:
     from receive.monitor.answers import Answer, Answers
+    from receive.monitor.hosts import Hosts
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +40,15 @@ class RequestHandler(BaseHTTPRequestHandler):
         Where it comes from.
     answers
         Who knows the answer.
+    hosts
+        By which names it may be asked.
     """
 
-    def __init__(self, connection: socket.socket, client: Any, answers: Answers) -> None:
+    def __init__(
+        self, connection: socket.socket, client: Any, answers: Answers, hosts: Hosts
+    ) -> None:
         self._answers = answers
+        self._hosts = hosts
         # The library's name for whom it serves, which is nobody here.
         super().__init__(connection, client, None)  # type: ignore[arg-type]
 
@@ -59,8 +65,14 @@ class RequestHandler(BaseHTTPRequestHandler):
         if not self.raw_requestline:
             return
         # It answers what is no request itself.
-        if self.parse_request():
-            path = _path_of(self.path)
+        if not self.parse_request():
+            return
+        host, path = _parts_of(self.path)
+        asked = [host] if host else self.headers.get_all("Host", [])
+        came_to = str(self.connection.getsockname()[0])
+        if refusal := self._hosts.refusal(asked, came_to):
+            self._send(plain(HTTPStatus.MISDIRECTED_REQUEST, refusal))
+        else:
             self._send(self._answers.answer(self.command, path, self.headers.get))
 
     def finish(self) -> None:
@@ -104,11 +116,13 @@ class RequestHandler(BaseHTTPRequestHandler):
         logger.debug("Monitor: %s", (format % args).encode("unicode_escape").decode())
 
 
-def _path_of(target: str) -> str:
+def _parts_of(target: str) -> tuple[str, str]:
+    """Return the host of a request's target, which goes before any header, and its path."""
     try:
-        return urlsplit(target).path
+        parts = urlsplit(target)
     except ValueError:  # such as half an IPv6 address
-        return target
+        return "", target
+    return parts.netloc, parts.path
 
 
 def _head_of(connection: socket.socket) -> bytes:

@@ -45,11 +45,14 @@ def monitor(config: Config, stop: StopRequest) -> Iterator[Status | None]:
         return
     # Only those who ask for it wait for the library.
     from receive.monitor.answers import Answers  # noqa: PLC0415
+    from receive.monitor.hosts import Hosts  # noqa: PLC0415
     from receive.monitor.listener import Listener, bind  # noqa: PLC0415
     from receive.monitor.status import Status  # noqa: PLC0415
 
     status = Status(stop)
     answers = Answers(status, read_token(config))
-    with Listener(bind(config["monitor.bind_hostname"], port), answers) as listener:
+    bound = config["monitor.bind_hostname"]
+    hosts = Hosts(bound, config["monitor.hosts"])
+    with Listener(bind(bound, port), answers, hosts) as listener:
         logger.info("Monitor: %s", listener.url)
         yield status

@@ -105,7 +105,7 @@ def open_ibverbs(endpoint: Endpoint, ports: list[int], buffer_bytes: int) -> lis
     Parameters
     ----------
     endpoint
-        Group, or address of this machine (``0.0.0.0``: that of the interface), and the interface.
+        Group, or address of this machine (all: that of the interface), and the interface.
     ports
         One port a stream.
     buffer_bytes
@@ -119,7 +119,8 @@ def open_ibverbs(endpoint: Endpoint, ports: list[int], buffer_bytes: int) -> lis
         If something is missing, or a port is in use.
     """
     interface = endpoint.interface or ""
-    if ipaddress.ip_address(endpoint.address).version != 4:  # noqa: PLR2004 -- IP version
+    address = ipaddress.ip_address(endpoint.address)
+    if address.version != 4 and not address.is_unspecified:  # noqa: PLR2004 -- IP version
         raise ConfigError(
             f"reception.bind_hostname = {endpoint.address} is an IPv6 address, which "
             f"reception.transport = ibverbs cannot receive on: give an IPv4 address or group"
@@ -128,8 +129,7 @@ def open_ibverbs(endpoint: Endpoint, ports: list[int], buffer_bytes: int) -> lis
     allow_locking(RECEIVER, buffer_bytes * len(ports))
     if endpoint.is_multicast:
         return [IbverbsPort(endpoint.address, port, interface, buffer_bytes) for port in ports]
-    unspecified = ipaddress.ip_address(endpoint.address).is_unspecified
-    own = interface if unspecified else endpoint.address
+    own = interface if address.is_unspecified else endpoint.address
     claims = open_sockets(Endpoint(own), ports, tcp=False, buffer_bytes=1)
     return [
         IbverbsPort(own, port, interface, buffer_bytes, claim)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from pathlib import Path
 
 import pytest
 
+from receive.stream.sockets import interface_index
 from tests.commands import ok, options, run, send, start_receiver
 
 NETWORK = 5
@@ -45,11 +47,16 @@ def observation(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @needs_ipv6
 @pytest.mark.parametrize("group", [GROUP, GROUP_OF_THE_LINK])
-def test_a_group_brings_what_was_sent(observation: Path, tmp_path: Path, group: str) -> None:
+@pytest.mark.parametrize("by_name", [False, True], ids=["address", "name"])
+def test_a_group_brings_what_was_sent(
+    observation: Path, tmp_path: Path, group: str, by_name: bool
+) -> None:
     interface = address_with_groups()
     if interface is None:
         # Without such a route the kernel sends to no group: there is nothing to receive.
         pytest.xfail("no interface of this machine has a route to IPv6 groups")
+    if by_name:
+        interface = socket.if_indextoname(interface_index(interface))
     values = {
         "reception.interface_address": interface,
         "transmission.channels_per_stream": 4,

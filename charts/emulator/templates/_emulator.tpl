@@ -33,8 +33,7 @@
 metadata:
   labels:
     {{- include "vis-receive.podLabels" (list . "sender") | nindent 4 }}
-  annotations:
-    {{- include "vis-receive.podAnnotations" (dict "root" . "more" (dict "kubectl.kubernetes.io/default-container" "sender" "cluster-autoscaler.kubernetes.io/safe-to-evict" "false")) | nindent 4 }}
+  annotations: {{ include "vis-receive.podAnnotations" (dict "root" . "more" (dict "kubectl.kubernetes.io/default-container" "sender" "cluster-autoscaler.kubernetes.io/safe-to-evict" "false")) }}
 spec:
   {{- include "vis-receive.podSettings" . | nindent 2 }}
   {{- if include "vis-receive.modelPull" . }}
@@ -54,8 +53,7 @@ spec:
         - {{ include "emulator.set" . | quote }}
       env:
         {{- include "vis-receive.env" . | nindent 8 }}
-      resources:
-        {{- include "vis-receive.deviceResources" (dict "root" . "resources" .Values.resources) | nindent 8 }}
+      resources: {{ include "vis-receive.deviceResources" (dict "root" . "resources" .Values.resources) }}
       volumeMounts:
         {{- include "vis-receive.mounts" (list . "sender") | nindent 8 }}
         - name: model

@@ -94,6 +94,9 @@
 {{- end }}
 
 {{- define "receive.checkMonitor" -}}
+{{- if not (regexMatch "^[!-~]*$" (.Values.stopToken | default "")) -}}
+{{- fail "stopToken holds more than a token: set it to letters, digits and signs of ASCII, without blanks" -}}
+{{- end -}}
 {{- $monitor := .Values.monitor | default dict -}}
 {{- $monitoring := .Values.monitoring | default dict -}}
 {{- if eq (include "receive.monitorPort" .) "0" -}}

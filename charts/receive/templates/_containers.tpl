@@ -26,8 +26,7 @@
   {{- if ne $port "0" }}
   {{- include "receive.probes" . | nindent 2 }}
   {{- end }}
-  resources:
-    {{- include "receive.resources" . | nindent 4 }}
+  resources: {{ include "receive.resources" . }}
   volumeMounts:
     {{- include "vis-receive.mounts" (list . "receiver") | nindent 4 }}
     {{- if include "vis-receive.commandConfig" . }}
@@ -118,12 +117,11 @@ livenessProbe:
     - {{ include "receive.datamodel" . | include "vis-receive.verbatim" | quote }}
   env:
     {{- include "vis-receive.env" . | nindent 4 }}
-  resources:
-    {{- if $device }}
-    {{- include "vis-receive.deviceResources" (dict "root" . "resources" .Values.senderResources) | nindent 4 }}
-    {{- else }}
-    {{- toYaml (.Values.senderResources | default dict) | nindent 4 }}
-    {{- end }}
+  {{- if $device }}
+  resources: {{ include "vis-receive.deviceResources" (dict "root" . "resources" .Values.senderResources) }}
+  {{- else }}
+  resources: {{ include "vis-receive.json" (.Values.senderResources | default dict) }}
+  {{- end }}
   volumeMounts:
     {{- include "vis-receive.mounts" (list . "sender") | nindent 4 }}
     - name: model
@@ -158,8 +156,7 @@ livenessProbe:
     {{- include "vis-receive.env" . | nindent 4 }}
     {{- with include "vis-receive.proxyEnv" . }}{{ trim . | nindent 4 }}{{ end }}
     {{- with include "vis-receive.caEnv" . }}{{ trim . | nindent 4 }}{{ end }}
-  resources:
-    {{- toYaml (.Values.pushResources | default dict) | nindent 4 }}
+  resources: {{ include "vis-receive.json" (.Values.pushResources | default dict) }}
   volumeMounts:
     {{- include "vis-receive.mounts" (list . "push") | nindent 4 }}
     {{- include "vis-receive.secretMount" . | nindent 4 }}
@@ -185,7 +182,7 @@ livenessProbe:
 - name: results
   mountPath: {{ . | quote }}
   {{- if $shared }}
-  subPathExpr: {{ $.Release.Name }}/$(VIS_RECEIVE_INDEX)
+  subPathExpr: {{ printf "%s/$(VIS_RECEIVE_INDEX)" $.Release.Name | quote }}
   {{- end }}
 {{- end }}
 {{- end }}

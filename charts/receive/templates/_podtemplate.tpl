@@ -5,10 +5,9 @@
 metadata:
   labels:
     {{- include "vis-receive.podLabels" (list . "receiver") | nindent 4 }}
-  annotations:
-    {{- include "vis-receive.podAnnotations" (dict "root" . "more" (include "receive.annotations" . | fromYaml)) | nindent 4 }}
+  annotations: {{ include "vis-receive.podAnnotations" (dict "root" . "more" (include "receive.annotations" . | fromYaml)) }}
 spec:
-  subdomain: {{ $name }}
+  subdomain: {{ $name | quote }}
   {{- include "vis-receive.podSettings" . | nindent 2 }}
   {{- if include "vis-receive.modelPull" . }}
   initContainers:
@@ -22,9 +21,7 @@ spec:
     {{- if include "receive.push" . }}
     {{- include "receive.pushContainer" . | nindent 4 }}
     {{- end }}
-    {{- with .Values.extraContainers }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- with include "vis-receive.listed" .Values.extraContainers }}{{ trim . | nindent 4 }}{{ end }}
   volumes:
     {{- include "vis-receive.volumes" . | nindent 4 }}
     - name: run
@@ -39,7 +36,7 @@ spec:
     {{- if include "receive.makesToken" . }}
     - name: token
       secret:
-        secretName: {{ $name }}
+        secretName: {{ $name | quote }}
         items: [{key: token, path: token}]
     {{- end }}
     {{- if include "receive.push" . }}
@@ -48,7 +45,7 @@ spec:
     {{- with include "vis-receive.text" (list (.Values.rclone | default dict).secret "") }}
     - name: rclone
       secret:
-        secretName: {{ . }}
+        secretName: {{ . | quote }}
         items: [{key: rclone.conf, path: rclone.conf}]
     {{- end }}
     {{- end }}
@@ -56,12 +53,12 @@ spec:
     - name: shared-memory
       emptyDir:
         medium: Memory
-        sizeLimit: {{ include "vis-receive.text" (list . "") }}
+        sizeLimit: {{ include "vis-receive.text" (list . "") | quote }}
     {{- end }}
     {{- if .Values.hugepages }}
     - name: hugepages
       emptyDir:
-        medium: {{ if eq (len .Values.hugepages) 1 }}HugePages-{{ keys .Values.hugepages | first }}{{ else }}HugePages{{ end }}
+        medium: {{ ternary (printf "HugePages-%s" (keys .Values.hugepages | first)) "HugePages" (eq (len .Values.hugepages) 1) | quote }}
     {{- end }}
 {{- end }}
 
@@ -82,21 +79,21 @@ prometheus.io/path: /metrics
 - name: results
   {{- if $claim }}
   persistentVolumeClaim:
-    claimName: {{ $claim }}
+    claimName: {{ $claim | quote }}
   {{- else if $storage.size }}
   ephemeral:
     volumeClaimTemplate:
       spec:
         {{- include "receive.claimSpec" (dict "storage" $storage "modes" (list "ReadWriteOnce")) | nindent 8 }}
   {{- else }}
-  emptyDir: {{ toJson ($storage.emptyDir | default dict) }}
+  emptyDir: {{ include "vis-receive.json" ($storage.emptyDir | default dict) }}
   {{- end }}
 {{- end }}
 
 {{- define "receive.claimSpec" -}}
-accessModes: {{ toJson (.storage.accessModes | default .modes) }}
+accessModes: {{ include "vis-receive.json" (.storage.accessModes | default .modes) }}
 {{- with .storage.storageClass }}
-storageClassName: {{ . }}
+storageClassName: {{ . | quote }}
 {{- end }}
 resources:
   requests:

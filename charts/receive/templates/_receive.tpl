@@ -46,8 +46,10 @@
 {{- if not (kindIs "invalid" .Values.initContainersEnabled) -}}
 {{- $_ := set $more "model" (dict "pull" (eq (include "vis-receive.modelPull" .) "true")) -}}
 {{- end -}}
-{{- if include "receive.makesToken" . -}}
-{{- $_ := set $more "monitor" (dict "token_file" "/etc/vis-receive-token/token") -}}
+{{- if ne (include "receive.monitorPort" .) "0" -}}
+{{- $monitor := dict "hosts" (include "receive.monitorHosts" . | fromJsonArray) -}}
+{{- if include "receive.makesToken" . }}{{ $_ := set $monitor "token_file" "/etc/vis-receive-token/token" }}{{ end -}}
+{{- $_ := set $more "monitor" $monitor -}}
 {{- end -}}
 {{- if include "vis-receive.commandConfig" . -}}
 {{- /* emu-push wants to know that there is one; the receiver's own file comes after this one. */ -}}
@@ -55,6 +57,17 @@
 {{- end -}}
 {{- $categories := list "reception" "consumer" "transmission" "reader" "payload" "model" "transmit" "results" "rclone" "monitor" "vys" -}}
 {{- include "vis-receive.config" (dict "root" . "categories" $categories "more" $more) -}}
+{{- end }}
+
+{{/* By which names the monitor may be asked: those of the pods and of the Service, and the user's. */}}
+{{- define "receive.monitorHosts" -}}
+{{- $service := include "vis-receive.fullname" . -}}
+{{- $namespaced := printf "%s.%s" $service .Release.Namespace -}}
+{{- $hosts := list -}}
+{{- range list $service $namespaced (printf "%s.svc" $namespaced) (printf "%s.svc.%s" $namespaced (.Values.clusterDomain | default "cluster.local")) -}}
+{{- $hosts = concat $hosts (list . (printf "*.%s" .)) -}}
+{{- end -}}
+{{- concat $hosts (include "vis-receive.items" (.Values.monitor | default dict).hosts | fromJsonArray) | uniq | toJson -}}
 {{- end }}
 
 {{/* The token of POST /stop: the user's, else the one that is there, else a new one. */}}

@@ -9,6 +9,7 @@ import pytest
 from receive.config import Config
 
 USES_PROXY = ("--set", "proxy.use=true,proxy.server=proxy.example.org:3128")
+IN_CLUSTER = "receive.work.svc.cluster.local"
 PUSHES = ("--set", "results.push=true,rclone.command=s3:b/o.ms,rclone.secret=remote")
 
 
@@ -36,6 +37,11 @@ def test_defaults_are_a_test_observation_of_one_pod(helm):
         "monitor": {
             "port": 8080,
             "bind_hostname": "0.0.0.0",  # noqa: S104 (in the pod)
+            "hosts": [
+                part
+                for name in ("receive", "receive.work", "receive.work.svc", IN_CLUSTER)
+                for part in (name, f"*.{name}")
+            ],
             "token_file": "/etc/vis-receive-token/token",
         },
     }

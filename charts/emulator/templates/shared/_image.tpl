@@ -47,9 +47,8 @@ The first lines of a container: image, policies, security context. Of a containe
 {{- define "vis-receive.containerHead" -}}
 image: {{ include "vis-receive.deviceImage" . | default (include "vis-receive.image" (list .root .image)) | quote }}
 {{- with include "vis-receive.pullPolicy" (list .root .image) }}
-imagePullPolicy: {{ . }}
+imagePullPolicy: {{ . | quote }}
 {{- end }}
 terminationMessagePolicy: FallbackToLogsOnError
-securityContext:
-  {{- include "vis-receive.containerSecurity" (list .root .device (.transport | default "")) | nindent 2 }}
+securityContext: {{ include "vis-receive.containerSecurity" (list .root .device (.transport | default "")) }}
 {{- end }}

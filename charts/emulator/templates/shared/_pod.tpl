@@ -24,7 +24,7 @@ which is what ibverbs takes, to those alone that have NET_RAW.
 {{- $_ := set $context "allowPrivilegeEscalation" true -}}
 {{- end -}}
 {{- end -}}
-{{- toYaml $context -}}
+{{- include "vis-receive.json" $context -}}
 {{- end }}
 
 {{/* Resources with the RDMA device; a dict of root and resources. */}}
@@ -39,7 +39,7 @@ which is what ibverbs takes, to those alone that have NET_RAW.
 {{- $_ := set $resources . $amounts -}}
 {{- end -}}
 {{- end -}}
-{{- toYaml $resources -}}
+{{- include "vis-receive.json" $resources -}}
 {{- end }}
 
 {{/* The annotation that asks Multus for networks: names with commas, or JSON where maps are given. */}}
@@ -68,25 +68,23 @@ which is what ibverbs takes, to those alone that have NET_RAW.
 {{- $_ := set $annotations "k8s.v1.cni.cncf.io/networks" . -}}
 {{- end -}}
 {{- range $name, $value := .root.Values.podAnnotations -}}
-{{- $_ := set $annotations $name (include "vis-receive.text" (list $value "")) -}}
+{{- $_ := set $annotations $name $value -}}
 {{- end -}}
-{{- toYaml $annotations -}}
+{{- include "vis-receive.texts" $annotations -}}
 {{- end }}
 
 {{/* Labels of the pods; a list of the root and the component. */}}
 {{- define "vis-receive.podLabels" -}}
 {{- $root := index . 0 -}}
 {{ include "vis-receive.selectorLabels" $root }}
-app.kubernetes.io/component: {{ index . 1 }}
-{{- range $name, $value := $root.Values.podLabels }}
-{{ $name }}: {{ include "vis-receive.text" (list $value "") | quote }}
-{{- end }}
+app.kubernetes.io/component: {{ index . 1 | quote }}
+{{- include "vis-receive.givenLabels" (list $root.Values.podLabels "podLabels") }}
 {{- end }}
 
 {{/* The pod's settings that are the same whatever it runs. */}}
 {{- define "vis-receive.podSettings" -}}
 restartPolicy: Never
-serviceAccountName: {{ include "vis-receive.serviceAccountName" . }}
+serviceAccountName: {{ include "vis-receive.serviceAccountName" . | quote }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 terminationGracePeriodSeconds: {{ include "vis-receive.text" (list .Values.terminationGracePeriodSeconds 30) }}
@@ -95,13 +93,19 @@ hostNetwork: true
 dnsPolicy: ClusterFirstWithHostNet
 {{- end }}
 {{- with .Values.podSecurityContext }}
-securityContext:
-  {{- toYaml . | nindent 2 }}
+securityContext: {{ include "vis-receive.json" . }}
 {{- end }}
 {{- range $name := list "imagePullSecrets" "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "priorityClassName" }}
 {{- with index $.Values $name }}
-{{ $name }}: {{ toJson . }}
+{{ $name }}: {{ include "vis-receive.json" . }}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Further items of a list, a line each. */}}
+{{- define "vis-receive.listed" -}}
+{{- range . }}
+- {{ include "vis-receive.json" . }}
 {{- end }}
 {{- end }}
 
@@ -111,9 +115,7 @@ securityContext:
   valueFrom:
     fieldRef:
       fieldPath: metadata.labels['batch.kubernetes.io/job-completion-index']
-{{- with .Values.extraEnv }}
-{{ toYaml . }}
-{{- end }}
+{{- include "vis-receive.listed" .Values.extraEnv }}
 {{- end }}
 
 {{/* Mounts of every container: its own piece of /tmp; a list of the root and the container. */}}
@@ -125,9 +127,7 @@ securityContext:
 - name: tmp
   mountPath: /tmp
   subPath: {{ index . 1 }}
-{{- with $root.Values.extraVolumeMounts }}
-{{ toYaml . }}
-{{- end }}
+{{- include "vis-receive.listed" $root.Values.extraVolumeMounts }}
 {{- end }}
 
 {{- define "vis-receive.secretMount" -}}
@@ -140,19 +140,17 @@ securityContext:
 {{- define "vis-receive.volumes" -}}
 - name: config
   configMap:
-    name: {{ include "vis-receive.fullname" . }}
+    name: {{ include "vis-receive.fullname" . | quote }}
 - name: secret
   secret:
-    secretName: {{ include "vis-receive.fullname" . }}
+    secretName: {{ include "vis-receive.fullname" . | quote }}
     items: [{key: config.json, path: config.json}]
 - name: tmp
   emptyDir: {}
 - name: model
   emptyDir: {}
 {{- with include "vis-receive.caVolume" . }}{{ trim . | nindent 0 }}{{ end }}
-{{- with .Values.extraVolumes }}
-{{ toYaml . }}
-{{- end }}
+{{- include "vis-receive.listed" .Values.extraVolumes }}
 {{- end }}
 
 {{/* The container that fetches the telescope model. */}}
@@ -173,8 +171,7 @@ securityContext:
     {{- with include "vis-receive.proxyEnv" . }}{{ trim . | nindent 4 }}{{ end }}
     {{- with include "vis-receive.caEnv" . }}{{ trim . | nindent 4 }}{{ end }}
   {{- with .Values.modelResources }}
-  resources:
-    {{- toYaml . | nindent 4 }}
+  resources: {{ include "vis-receive.json" . }}
   {{- end }}
   volumeMounts:
     {{- include "vis-receive.mounts" (list . "model") | nindent 4 }}

@@ -8,7 +8,7 @@
 {{- if not $server -}}
 {{- fail "proxy.use is true and there is no proxy.server: set proxy.server to host:port or a URL" -}}
 {{- end -}}
-{{- if regexMatch "\\s" $server -}}
+{{- if regexMatch "[\\s\\x00-\\x1f\\x7f]" $server -}}
 {{- fail "proxy.server holds a blank: set it to host:port or a URL" -}}
 {{- end -}}
 {{- contains "://" $server | ternary $server (printf "http://%s" $server) -}}
@@ -22,23 +22,13 @@
 
 {{/*
 What is reached without the proxy: this pod, the cluster's own names, the API server, and what the
-user adds. Names and suffixes beside ranges, since Python's urllib ignores ranges. Helm's --set makes
-[""] of '{}' and "" of nothing: empty items are dropped, whatever they came as.
+user adds. Names and suffixes beside ranges, since Python's urllib ignores ranges.
 */}}
 {{- define "vis-receive.noProxy" -}}
-{{- $given := (.Values.proxy | default dict).noproxy -}}
-{{- $items := list -}}
-{{- if kindIs "slice" $given -}}
-{{- $items = $given -}}
-{{- else if kindIs "string" $given -}}
-{{- $items = regexSplit "[,\\s]+" (regexReplaceAll "[{}\"']" $given " " | trim | trimPrefix "[" | trimSuffix "]") -1 -}}
-{{- end -}}
 {{- $domain := .Values.clusterDomain | default "cluster.local" -}}
 {{- $all := list "localhost" "127.0.0.1" "127.0.0.0/8" "::1" ".svc" (printf ".svc.%s" $domain) (printf ".%s" $domain) (printf ".%s" .Release.Namespace) "$(KUBERNETES_SERVICE_HOST)" -}}
-{{- range $items -}}
-{{- with include "vis-receive.text" (list . "") -}}
+{{- range include "vis-receive.items" (.Values.proxy | default dict).noproxy | fromJsonArray -}}
 {{- $all = append $all (include "vis-receive.verbatim" .) -}}
-{{- end -}}
 {{- end -}}
 {{- $all | uniq | join "," -}}
 {{- end }}
@@ -54,7 +44,7 @@ user adds. Names and suffixes beside ranges, since Python's urllib ignores range
   {{- if include "vis-receive.proxyIsSecret" $root }}
   valueFrom:
     secretKeyRef:
-      name: {{ include "vis-receive.fullname" $root }}
+      name: {{ include "vis-receive.fullname" $root | quote }}
       key: proxy
   {{- else }}
   value: {{ include "vis-receive.verbatim" $url | quote }}
@@ -100,12 +90,12 @@ user adds. Names and suffixes beside ranges, since Python's urllib ignores range
 - name: ca
   {{- if $bundle.secret }}
   secret:
-    secretName: {{ $bundle.secret }}
-    items: {{ toJson $items }}
+    secretName: {{ $bundle.secret | quote }}
+    items: {{ include "vis-receive.json" $items }}
   {{- else }}
   configMap:
-    name: {{ $bundle.configMap }}
-    items: {{ toJson $items }}
+    name: {{ $bundle.configMap | quote }}
+    items: {{ include "vis-receive.json" $items }}
   {{- end }}
 {{- end }}
 {{- end }}

@@ -11,21 +11,32 @@
 
 {{/* Labels that never change for a release: selectors and pods have these alone. */}}
 {{- define "vis-receive.selectorLabels" -}}
-app.kubernetes.io/name: {{ .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ .Chart.Name | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
-{{/* Labels of every object; a list of the root and the component. */}}
+{{/* Labels that a user gives, beside the chart's own; a list of them and where they are given. */}}
+{{- define "vis-receive.givenLabels" -}}
+{{- $where := index . 1 -}}
+{{- range $name, $value := index . 0 }}
+{{- if has $name (list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "helm.sh/chart") -}}
+{{- fail (printf "%s.%s is a label of the chart's own: remove it" $where $name) -}}
+{{- end }}
+{{ $name | quote }}: {{ include "vis-receive.exact" $value | quote }}
+{{- end }}
+{{- end }}
+
+{{/* Labels of every object; a list of the root, the component, and more that go before `labels`. */}}
 {{- define "vis-receive.labels" -}}
 {{- $root := index . 0 -}}
+{{- $more := dict -}}
+{{- if gt (len .) 2 }}{{ $more = index . 2 }}{{ end -}}
 {{ include "vis-receive.selectorLabels" $root }}
-app.kubernetes.io/component: {{ index . 1 }}
+app.kubernetes.io/component: {{ index . 1 | quote }}
 app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ $root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
-{{- range $name, $value := $root.Values.labels }}
-{{ $name }}: {{ include "vis-receive.text" (list $value "") | quote }}
-{{- end }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | quote }}
+{{- include "vis-receive.givenLabels" (list (merge (dict) $more ($root.Values.labels | default dict)) "labels") }}
 {{- end }}
 
 {{- define "vis-receive.serviceAccountName" -}}

@@ -1,12 +1,12 @@
 {{/* Objects that both charts make in the same way. The same file is in both charts. */}}
 
-{{/* metadata of an object; a list of the root, the component and a suffix of the name. */}}
+{{/* metadata of an object; a list of the root, the component, a suffix of the name, further labels. */}}
 {{- define "vis-receive.metadata" -}}
 {{- $root := index . 0 -}}
-name: {{ include "vis-receive.fullname" $root }}{{ index . 2 }}
-namespace: {{ $root.Release.Namespace }}
+name: {{ printf "%s%s" (include "vis-receive.fullname" $root) (index . 2) | quote }}
+namespace: {{ $root.Release.Namespace | quote }}
 labels:
-  {{- include "vis-receive.labels" (list $root (index . 1)) | nindent 2 }}
+  {{- include "vis-receive.labels" (list $root (index . 1) (index (append . (dict)) 3)) | nindent 2 }}
 {{- end }}
 
 {{/* The service account; a list of the root and the component. */}}
@@ -17,13 +17,12 @@ labels:
 apiVersion: v1
 kind: ServiceAccount
 metadata:
-  name: {{ include "vis-receive.serviceAccountName" $root }}
-  namespace: {{ $root.Release.Namespace }}
+  name: {{ include "vis-receive.serviceAccountName" $root | quote }}
+  namespace: {{ $root.Release.Namespace | quote }}
   labels:
     {{- include "vis-receive.labels" . | nindent 4 }}
   {{- with $account.annotations }}
-  annotations:
-    {{- toYaml . | nindent 4 }}
+  annotations: {{ include "vis-receive.texts" . }}
   {{- end }}
 automountServiceAccountToken: false
 {{- end }}
@@ -31,9 +30,9 @@ automountServiceAccountToken: false
 
 {{/* Keys of the Secret that both charts have: credentials of the configuration and the proxy. */}}
 {{- define "vis-receive.secretData" -}}
-config.json: {{ include "vis-receive.secretConfig" . | b64enc }}
+config.json: {{ include "vis-receive.secretConfig" . | b64enc | quote }}
 {{- if include "vis-receive.proxyIsSecret" . }}
-proxy: {{ include "vis-receive.proxyUrl" . | b64enc }}
+proxy: {{ include "vis-receive.proxyUrl" . | b64enc | quote }}
 {{- end }}
 {{- end }}
 

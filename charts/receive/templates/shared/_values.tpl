@@ -14,9 +14,54 @@
 {{- if kindIs "string" $value }}{{ trim $value }}{{ else }}{{ toJson $value }}{{ end -}}
 {{- end }}
 
-{{/* A text as an argument or a variable in which Kubernetes must expand nothing. */}}
+{{/*
+A text as an argument or a variable in which Kubernetes must expand nothing. It makes $ of every $$,
+so that $$(X) with one more $ would be expanded after all.
+*/}}
 {{- define "vis-receive.verbatim" -}}
-{{- replace "$(" "$$(" . -}}
+{{- replace "$" "$$" . -}}
+{{- end }}
+
+{{/* A text just as it is, blanks and all; a number or a switch as it is written. */}}
+{{- define "vis-receive.exact" -}}
+{{- if kindIs "string" . }}{{ . }}{{ else if not (kindIs "invalid" .) }}{{ toJson . }}{{ end -}}
+{{- end }}
+
+{{/*
+A value on one line that YAML reads as it is, whatever its texts hold: as JSON, with what YAML does
+not take there (DEL, C1, byte order marks) escaped. Texts alone are written by quote.
+*/}}
+{{- define "vis-receive.json" -}}
+{{- $json := toJson . -}}
+{{- if regexMatch "[\\x{7f}-\\x{9f}\\x{feff}\\x{fffe}\\x{ffff}]" $json -}}
+{{- range $code := concat (untilStep 127 160 1) (list 65279 65534 65535) -}}
+{{- $json = replace (printf "%c" $code) (printf "\\u%04x" $code) $json -}}
+{{- end -}}
+{{- end -}}
+{{- $json -}}
+{{- end }}
+
+{{/* A map of texts, such as annotations, on one line. */}}
+{{- define "vis-receive.texts" -}}
+{{- $texts := dict -}}
+{{- range $name, $value := . }}{{ $_ := set $texts $name (include "vis-receive.exact" $value) }}{{ end -}}
+{{- include "vis-receive.json" $texts -}}
+{{- end }}
+
+{{/*
+The items of a list that may have come as text, as JSON. Helm's --set makes [""] of '{}' and "" of
+nothing: empty items are dropped, whatever they came as.
+*/}}
+{{- define "vis-receive.items" -}}
+{{- $items := list -}}
+{{- if kindIs "slice" . -}}
+{{- $items = . -}}
+{{- else if kindIs "string" . -}}
+{{- $items = regexSplit "[,\\s]+" (regexReplaceAll "[{}\"']" . " " | trim | trimPrefix "[" | trimSuffix "]") -1 -}}
+{{- end -}}
+{{- $texts := list -}}
+{{- range $items }}{{ with include "vis-receive.text" (list . "") }}{{ $texts = append $texts . }}{{ end }}{{ end -}}
+{{- toJson $texts -}}
 {{- end }}
 
 {{/* The bytes of a size: 8 MiB, 8Mi, 8MB, 8M, 8388608; 0 of an empty text. */}}

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from emulator.send import addresses
-from receive.errors import NetworkError
+from receive.errors import ConfigError, NetworkError
 
 ENDPOINTS = (("obs-0.obs", 41000), ("obs-0.obs", 41001), ("obs-1.obs", 41002))
 
@@ -51,3 +51,26 @@ def test_nobody_waits_who_was_not_told_to(names):
     names(obs_0=range(2, 9), obs_1=range(2, 9))
     with pytest.raises(NetworkError, match=r"obs-0\.obs to send to has no address"):
         addresses.resolve_targets(ENDPOINTS)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "sent_to"),
+    [
+        ({"a": ["127.0.0.1", "::1"], "b": ["127.0.0.2"]}, ["127.0.0.1", "127.0.0.2"]),
+        ({"a": ["127.0.0.1", "::1"], "b": ["::1"]}, ["::1", "::1"]),
+        ({"a": ["127.0.0.1", "::1"], "b": ["::1", "127.0.0.3"]}, ["127.0.0.1", "127.0.0.3"]),
+        # Nobody has a way to 255.255.255.255 without asking for broadcasts.
+        ({"a": ["255.255.255.255", "::1"], "b": ["127.0.0.2", "::1"]}, ["::1", "::1"]),
+    ],
+)
+def test_all_hosts_are_sent_to_in_one_family(monkeypatch, hosts, sent_to):
+    monkeypatch.setattr(addresses, "addresses_of", hosts.get)
+    targets = addresses.resolve_targets(tuple((host, 41000) for host in hosts))
+    assert [one.address for one in targets] == sent_to
+
+
+def test_hosts_without_a_common_family_are_named(monkeypatch):
+    hosts = {"a": ["127.0.0.1"], "b": ["::1"], "c": ["127.0.0.1", "::1"]}
+    monkeypatch.setattr(addresses, "addresses_of", hosts.get)
+    with pytest.raises(ConfigError, match=r"a has the address 127\.0\.0\.1 and b the address ::1"):
+        addresses.resolve_targets(tuple((host, 41000) for host in hosts))
