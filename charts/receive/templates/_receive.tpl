@@ -42,6 +42,9 @@
 {{/* config.json */}}
 {{- define "receive.config" -}}
 {{- $reception := dict "process_count" (include "receive.processes" . | int) "datamodel" (include "receive.datamodel" .) -}}
+{{- $given := .Values.reception | default dict -}}
+{{- /* The sender of the pod is known: what others send is not taken. */ -}}
+{{- if and (include "receive.sends" .) (kindIs "invalid" $given.sources) (not (include "vis-receive.text" (list $given.bind_hostname ""))) }}{{ $_ := set $reception "sources" (list "127.0.0.1" "::1") }}{{ end -}}
 {{- $more := dict "reception" $reception -}}
 {{- if not (kindIs "invalid" .Values.initContainersEnabled) -}}
 {{- $_ := set $more "model" (dict "pull" (eq (include "vis-receive.modelPull" .) "true")) -}}

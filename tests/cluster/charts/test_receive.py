@@ -33,6 +33,7 @@ def test_defaults_are_a_test_observation_of_one_pod(helm):
             "process_count": 1,
             "datamodel": "/model/sim-vis.ms",
             "idle_timeout": 600,
+            "sources": ["127.0.0.1", "::1"],
         },
         "monitor": {
             "port": 8080,
