@@ -177,6 +177,9 @@ class Beliefs:
         ):
             # Of a stream that is behind the others: it takes nobody's place.
             return True
+        if state.entry_belief[slot] != Belief.JUMPED and self._is_over(epoch):
+            # Behind the ends of all streams others may come, but not what they end.
+            return False
         pace = self._pace
         waits_s = {Belief.JUMPED: pace.brief_s, Belief.MOVED: pace.quiet_s}
         wait_s = waits_s.get(Belief(int(state.entry_belief[slot])), pace.long_s)
