@@ -57,7 +57,7 @@ patient=(
 
 # What must be in time goes last, when no cluster is at work: these give up what comes late.  They
 # mostly wait for a disk that is slow on purpose.
-timely=(tests/integration/test_{clock_steps,kernel_drops,overload,receive_*,stopped_consumer}.py)
+timely=(tests/integration/test_{clock_steps,kernel_drops,overload,receive_*,sources,stopped_consumer,strangers}.py)
 
 # Hundreds of processes would compile our own modules anew each.
 export PYTHONDONTWRITEBYTECODE=
