@@ -177,7 +177,7 @@ class Beliefs:
         ):
             # Of a stream that is behind the others: it takes nobody's place.
             return True
-        if state.entry_belief[slot] != Belief.JUMPED and self._is_over(epoch):
+        if self._is_over(epoch):
             # Behind the ends of all streams others may come, but not what they end.
             return False
         pace = self._pace
