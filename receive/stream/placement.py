@@ -331,9 +331,6 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
                 belief = np.int64(_JUMPED)
             elif far and ticks > last and ticks - last <= interval + interval:
                 belief = np.int64(_MOVED)
-            stream[0].far_count = heap_count
-            stream[0].far_ticks = ticks
-            stream[0].far_follows = belief == _JUMPED
             if belief != _TENTATIVE:
                 most = max(most, pool // 2)
         elif ticks <= horizon[epoch % EPOCHS]:
@@ -362,6 +359,12 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
             return
     # A stream that goes back brings times that follow each other.
     doubtful = beliefs[slot] != _BELIEVED and beliefs[slot] != _PROBATION
+    if doubtful:
+        stream[0].far_follows = follows or (
+            stream[0].far_follows and follows_count(stream[0].far_count, stream[0].step, heap_count)
+        )
+        stream[0].far_count = heap_count
+        stream[0].far_ticks = ticks
     if doubtful and ticks < stream[0].newest_ticks:
         last = stream[0].back_ticks
         next_one = ticks > last and apart(ticks - last, interval) <= interval // np.uint64(4)

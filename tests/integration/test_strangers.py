@@ -10,9 +10,10 @@ import pytest
 
 from receive.ending import EndedBy
 from receive.stream.state import Reason
-from tests.integration.senders import Observation, Sender
+from tests.integration.senders import CONTROL, STOP, Observation, Sender, packets_of
 from tests.integration.stranger import Stranger
 from tests.integration.test_receive_streams import assert_same
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,3 +64,104 @@ def test_every_integration_arrives_whoever_else_sends(receive: Receive, seed: in
     assert ledger.end.by is EndedBy.STREAMS_ENDED
     assert ledger.expected == int(ledger.received.sum())
     assert running.refused(Reason.BAD_TIME) + running.refused(Reason.LATE) > 0
+
+
+def stop_of_others(count: int) -> list[bytes]:
+    return packets_of(count, {CONTROL: STOP})
+
+
+@pytest.mark.parametrize("per_stream", [2, 8])
+@pytest.mark.parametrize("count", [1, 0x7777, (1 << 48) - 1])
+def test_an_end_that_is_followed_by_more_was_none(
+    receive: Receive, per_stream: int, count: int
+) -> None:
+    observation = Observation(times=30, per_stream=per_stream)
+    running = receive(observation)
+    streams = range(len(observation.groups))
+    with Sender(running.ports) as sender, Sender(running.ports, source="127.0.0.2") as other:
+        for stream in streams:
+            sender.send(stream, observation.start(stream))
+        for index in range(observation.times):
+            for stream in streams:
+                sender.send(stream, observation.low(index, stream))
+            if index % 7 == 3:
+                running.recorder.wait_for(index + 1)
+                for stream in streams:
+                    other.send(stream, stop_of_others(count))
+                running.look_twice()
+        sender.end(observation)
+        outcome = running.finish()
+    assert_same(running.recorder.taken, observation)
+    (ledger,) = outcome.scans
+    assert ledger.end is not None
+    assert ledger.end.by is EndedBy.STREAMS_ENDED
+
+
+@pytest.mark.parametrize("per_stream", [2, 8])
+def test_starts_without_data_begin_nothing(receive: Receive, per_stream: int) -> None:
+    observation = Observation(times=30, per_stream=per_stream)
+    running = receive(observation, reception__max_scans=0)
+    streams = range(len(observation.groups))
+    with Sender(running.ports) as sender, Sender(running.ports, source="127.0.0.2") as other:
+        for stream in streams:
+            sender.send(stream, observation.start(stream))
+        for index in range(observation.times):
+            for stream in streams:
+                sender.send(stream, observation.low(index, stream))
+                start = observation.start_of_others(stream, 1000 + index, 666 + index)
+                other.send(stream, start * 10)
+        running.recorder.wait_for(observation.times)
+        sender.end(observation)
+        wait_until(lambda: running.recorder.ended)
+        outcome = running.end()
+    assert_same(running.recorder.taken, observation)
+    assert [scan.scan_id for scan in outcome.scans] == [observation.scan_id]
+
+
+@pytest.mark.parametrize("when", [0, 1, 10, 29])
+@pytest.mark.parametrize("per_stream", [2, 8])
+def test_a_time_of_the_model_far_away_is_not_believed_alone(
+    receive: Receive, per_stream: int, when: int
+) -> None:
+    observation = Observation(times=120, per_stream=per_stream)
+    running = receive(observation)
+    streams = range(len(observation.groups))
+    with Sender(running.ports) as sender, Sender(running.ports, source="127.0.0.2") as other:
+        for stream in streams:
+            sender.send(stream, observation.start(stream))
+        for index in range(30):
+            if index == when:
+                other.send(0, observation.low_of_others(119, 0, 0x5555))
+                running.drain()
+            for stream in streams:
+                sender.send(stream, observation.low(index, stream))
+        running.recorder.wait_for(30)
+        sender.end(observation)
+        outcome = running.finish()
+    assert_same(running.recorder.taken, observation, range(30))
+    assert [scan.dumps for scan in outcome.scans] == [30]
+    assert running.refused(Reason.BAD_TIME) == 1
+
+
+def test_a_sender_that_was_not_heard_for_long_loses_nothing_more(receive: Receive) -> None:
+    """Its link was down: its times and counts are far from the last ones, and follow each other."""
+    observation = Observation(times=300, per_stream=4)
+    running = receive(observation)
+    pause = threading.Event()
+    heard = [*range(20), *range(220, 300)]
+    with Sender(running.ports) as sender:
+        for stream in range(2):
+            sender.send(stream, observation.start(stream))
+        for index in range(observation.times):
+            for stream in range(2):
+                heap = observation.low(index, stream)
+                if index in heard:
+                    sender.send(stream, heap)
+            if index in heard:
+                pause.wait(PACE_S)
+        sender.end(observation)
+        outcome = running.finish()
+    (ledger,) = outcome.scans
+    assert (ledger.dumps, ledger.missing) == (300, 2 * 200)
+    taken = running.recorder.taken
+    assert_same([taken[index] for index in heard], observation, heard)
