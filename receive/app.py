@@ -212,7 +212,7 @@ def _check(config: Config, *, alike: int = 1) -> Rotation | None:
     from receive.consumers.null import NullConsumer  # noqa: PLC0415
     from receive.consumers.output_checks import check_outputs  # noqa: PLC0415
     from receive.consumers.rotation import Rotation  # noqa: PLC0415
-    from receive.measurement_set.reader import open_set  # noqa: PLC0415
+    from receive.measurement_set.reader import open_model  # noqa: PLC0415
     from receive.monitor.token import read_token  # noqa: PLC0415
     from receive.plan import Plan, required_datamodel  # noqa: PLC0415
     from receive.sizing.check import check_lines  # noqa: PLC0415
@@ -222,7 +222,7 @@ def _check(config: Config, *, alike: int = 1) -> Rotation | None:
     writes = any(issubclass(consumer, MeasurementSetConsumer) for consumer in consumers)
     model = required_datamodel(config)
     Trial(config, model, writes=writes).result()
-    plan = Plan.make(config, open_set(model, visibilities=False).model())
+    plan = Plan.make(config, open_model(config, model).model())
     ClosedSets(config["consumer.command"], config["consumer.command_timeout"])
     read_token(config)
     rotation = Rotation.make(config, plan.model)
@@ -273,7 +273,7 @@ def _run(
     status: Status | None,
     marked: MarkedRun,
 ) -> Outcome:
-    from receive.measurement_set.reader import open_set  # noqa: PLC0415 (--help must be fast)
+    from receive.measurement_set.reader import open_model  # noqa: PLC0415 (--help must be fast)
     from receive.outcome import summary  # noqa: PLC0415
     from receive.plan import Plan, required_datamodel  # noqa: PLC0415
     from receive.trial import Trial  # noqa: PLC0415
@@ -284,7 +284,7 @@ def _run(
     from receive.receiver import Receiver  # noqa: PLC0415
 
     trial.result()
-    plan = Plan.make(config, open_set(model, visibilities=False).model())
+    plan = Plan.make(config, open_model(config, model).model())
     receiver = Receiver(config, plan, stop, status)
     try:
         return receiver.run(ready_files)

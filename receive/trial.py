@@ -234,10 +234,10 @@ def _little_memory(model: Path) -> Iterator[None]:
 def _attempt(config: Config, model: Path, folder: Path | None) -> None:
     from receive.consumers.output_checks import check_outputs  # noqa: PLC0415 (in the child only)
     from receive.consumers.rotation import Rotation  # noqa: PLC0415
-    from receive.measurement_set.reader import open_set  # noqa: PLC0415
+    from receive.measurement_set.reader import open_model  # noqa: PLC0415
     from receive.plan import Plan  # noqa: PLC0415
 
-    reader = open_set(model, visibilities=False)
+    reader = open_model(config, model)
     try:
         plan = Plan.make(config, reader.model())
         rotation = Rotation.make(config, plan.model)

@@ -74,9 +74,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Only now what takes long to import: a mistake in a configuration is told at once.
     from emulator.send.addresses import resolve_targets  # noqa: PLC0415
     from emulator.send.plan import make_plan  # noqa: PLC0415
+    from receive.measurement_set.choice import Choice  # noqa: PLC0415
     from receive.measurement_set.reader import open_set  # noqa: PLC0415
 
-    with open_set(args.ms) as reader:
+    choice = Choice.of(config, "reader")
+    with open_set(args.ms, choice=choice, column=config["reader.column"]) as reader:
         plan = make_plan(config, reader.model())
         if args.check:
             _interface(config)

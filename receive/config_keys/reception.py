@@ -169,6 +169,22 @@ KEYS = (
         doc="Measurement Set with the observation's metadata.",
     ),
     Key(
+        name="reception.spectral_window",
+        kind=Kind.TEXT,
+        default=None,
+        nullable=True,
+        default_doc="the first that can be received",
+        doc="Number or name of the data model's spectral window that is received.",
+    ),
+    Key(
+        name="reception.field",
+        kind=Kind.TEXT,
+        default=None,
+        nullable=True,
+        default_doc="the first that has rows",
+        doc="Number or name of the data model's field that is received.",
+    ),
+    Key(
         name="reception.outputfilename",
         kind=Kind.TEXT,
         default="recv-vis.ms",

@@ -159,6 +159,28 @@ KEYS = (
         doc="Channels read; clamped to what is there, with a warning.",
     ),
     Key(
+        name="reader.spectral_window",
+        kind=Kind.TEXT,
+        default=None,
+        nullable=True,
+        default_doc="the first that can be sent",
+        doc="Number or name of the spectral window that is read.",
+    ),
+    Key(
+        name="reader.field",
+        kind=Kind.TEXT,
+        default=None,
+        nullable=True,
+        default_doc="the first that has rows",
+        doc="Number or name of the field that is read.",
+    ),
+    Key(
+        name="reader.column",
+        kind=Kind.TEXT,
+        default="DATA",
+        doc="Column with the visibilities, such as `CORRECTED_DATA`.",
+    ),
+    Key(
         name="reader.num_timestamps",
         kind=Kind.INTEGER,
         default=0,

@@ -7,7 +7,8 @@ these questions by itself, before anything relies on the answer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from casacore import tables
 
@@ -15,29 +16,30 @@ from receive.errors import InputError
 from receive.measurement_set.live import WORK
 from receive.measurement_set.table_name import table_name
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 REQUIRED_COLUMNS = ("TIME", "ANTENNA1", "ANTENNA2", "UVW", "INTERVAL", "EXPOSURE", "DATA_DESC_ID")
 MODEL_COLUMNS = (*REQUIRED_COLUMNS, "FIELD_ID")
-READ_COLUMNS = (*MODEL_COLUMNS, "DATA", "FLAG", "TIME_CENTROID", "WEIGHT_SPECTRUM")
+SPECTRA = ("FLAG", "TIME_CENTROID", "WEIGHT_SPECTRUM")
+"""What is read with visibilities, where it is there."""
+
+VISIBILITIES = ("DATA", "CORRECTED_DATA", "MODEL_DATA", "FLOAT_DATA")
 REQUIRED_SUBTABLES = ("ANTENNA", "DATA_DESCRIPTION", "FIELD", "POLARIZATION", "SPECTRAL_WINDOW")
 
+_SUBTABLE = "Table: "
 _LOCK_REFUSED = "lock on table"
 _LOCK_HELD = ("Resource temporarily unavailable", "Permission denied")
 # Never takes a lock: reading must not make a writer of the same set wait, nor wait for one.
 _NO_LOCK = {"option": "usernoread"}
 
 
-def open_main_table(path: Path, *, visibilities: bool = True) -> Any:
+def open_main_table(path: Path, *, visibilities: str | None = "DATA") -> Any:
     """Open the main table of a Measurement Set for reading; only on the casacore thread.
 
     Parameters
     ----------
     path : Path
         The set's folder.  No permission to write is needed.
-    visibilities : bool
-        Whether they will be read; a model needs none.
+    visibilities : str or None
+        Column of those that will be read; a model needs none.
 
     Returns
     -------
@@ -65,27 +67,46 @@ def open_main_table(path: Path, *, visibilities: bool = True) -> Any:
         raise unusual(path, error) from error
 
 
-def _open_main_table(path: Path, *, visibilities: bool) -> Any:
+def _open_main_table(path: Path, *, visibilities: str | None) -> Any:
     _refuse_locked(path)
     table = _open(path)
     _refuse_foreign(path, table, visibilities=visibilities)
     if table.nrows() == 0:
         raise InputError(f"{path} is empty: its main table has no rows")
-    _refuse_truncated(path, table, READ_COLUMNS if visibilities else MODEL_COLUMNS)
+    columns = MODEL_COLUMNS if visibilities is None else (*MODEL_COLUMNS, visibilities, *SPECTRA)
+    _refuse_truncated(path, table, columns)
     return table
 
 
-def open_subtable(path: Path, name: str) -> Any:
+def open_subtable(path: Path, name: str, main: Any = None) -> Any:
     """Open a subtable for reading; only on the casacore thread.
+
+    The main table's keyword says where it lies: elsewhere, where the set is a selection of another.
+
+    Parameters
+    ----------
+    path : Path
+        The set's folder.
+    name : str
+        Of the keyword.
+    main : casacore.tables.table, optional
+        The main table, where it is open.
 
     Raises
     ------
     InputError
         If it is missing or damaged.
     """
-    folder = path / name
+    table = _open(path) if main is None else main
+    keyword = table.getkeyword(name) if name in table.keywordnames() else None
+    if not isinstance(keyword, str) or not keyword.startswith(_SUBTABLE):
+        raise InputError(f"{path} is damaged: its keyword {name} refers to no subtable")
+    folder = Path(keyword.removeprefix(_SUBTABLE))
     if not (folder / "table.dat").exists():
-        raise InputError(f"{path} is damaged: its subtable {name} is missing")
+        where = (
+            "" if folder.parent.resolve() == path.resolve() else f" where it should be, {folder}"
+        )
+        raise InputError(f"{path} is damaged: its subtable {name} is missing{where}")
     return _open(folder)
 
 
@@ -136,7 +157,7 @@ def _refuse_locked(path: Path) -> None:
         # when the table is opened without a lock.
 
 
-def _refuse_foreign(path: Path, table: Any, *, visibilities: bool) -> None:
+def _refuse_foreign(path: Path, table: Any, *, visibilities: str | None) -> None:
     columns = set(table.colnames())
     missing = [name for name in REQUIRED_COLUMNS if name not in columns]
     if missing:
@@ -151,10 +172,16 @@ def _refuse_foreign(path: Path, table: Any, *, visibilities: bool) -> None:
             f"{path} is a casacore table but not a Measurement Set: "
             f"it has no subtable {', '.join(absent)}"
         )
-    if visibilities and "DATA" not in columns:
+    if visibilities is not None and visibilities not in columns:
+        others = [name for name in VISIBILITIES if name in columns]
+        instead = (
+            f"reader.column = {others[0]} would send another column"
+            if others
+            else (f"columns: {', '.join(sorted(columns))}")
+        )
         raise InputError(
-            f"{path} has no DATA column: there are no visibilities to read in it "
-            f"(columns: {', '.join(sorted(columns))})"
+            f"{path} has no {visibilities} column: there are no visibilities to read in it "
+            f"({instead})"
         )
 
 

@@ -23,6 +23,7 @@ from receive.measurement_set.history import append_lines
 from receive.measurement_set.layout import SetLayout
 from receive.measurement_set.left_out import leave_out
 from receive.measurement_set.live import folder_bytes, make_sure_of_space
+from receive.measurement_set.measures import uvw_is_usable
 from receive.measurement_set.subtable_copy import (
     copy_subtables,
     cut_to_channels,
@@ -303,7 +304,10 @@ def _take_over_keywords(table: Any, template: Any, template_path: Path) -> None:
             continue
         own = _KEYWORDS.get(name, {})
         theirs = dict(template.getcolkeywords(name))
-        if name == "UVW" and _is_measure(theirs.get("MEASINFO")):
+        if own:
+            # A unit of each row is in a column that new sets do not have.
+            theirs.pop("VariableUnits", None)
+        if name == "UVW" and _is_measure(theirs.get("MEASINFO")) and uvw_is_usable(theirs):
             # They are copied as they are.
             own = own | {"MEASINFO": theirs["MEASINFO"]}
         for keyword, value in (theirs | own).items():

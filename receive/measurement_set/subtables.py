@@ -10,7 +10,9 @@ import numpy as np
 
 from receive.errors import InputError
 from receive.icd.records import vis_slots
+from receive.measurement_set.measures import conversion, reference
 from receive.measurement_set.opening import damaged, open_subtable
+from receive.measurement_set.texts import read_text, read_texts
 from receive.model import Antennas
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ logger = logging.getLogger(__name__)
 _TAKEN_AS_ICRS = frozenset({"J2000", "ICRS"})
 # Frames that need neither a time nor a place to be converted: casacore's name, astropy's name.
 _CONVERTED = {"B1950": "fk4", "GALACTIC": "galactic", "SUPERGAL": "supergalactic"}
+
+_CENTRE_OF_THE_EARTH_M = 1e6
+"""No antenna is so high, nor so near to it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,58 +58,61 @@ class Description:
     field_id: int
 
 
-def read_description(path: Path, data_desc_id: int, field_id: int) -> Description:
+def read_description(path: Path, main: Any, data_desc_id: int, field_id: int) -> Description:
     """Read the subtables that a telescope model is made of; only on the casacore thread.
 
     Parameters
     ----------
     path : Path
         The set's folder.
+    main : casacore.tables.table
+        Its main table.
     data_desc_id, field_id : int
         Rows of DATA_DESCRIPTION and FIELD.
 
     Raises
     ------
     InputError
-        If a subtable or row is missing or damaged, a polarisation cannot be sent, or the phase
-        centre is in a frame that says nothing of the sky without a time and a place.
+        If a subtable or row is missing or damaged, a polarisation cannot be sent, or something is
+        in a unit or a frame that cannot be converted.
     """
-    data_description = _Subtable(path, "DATA_DESCRIPTION")
-    spectral_window_id = int(data_description.cell("SPECTRAL_WINDOW_ID", data_desc_id))
+    data_description = Subtable(path, main, "DATA_DESCRIPTION")
+    window_id = int(data_description.cell("SPECTRAL_WINDOW_ID", data_desc_id))
     polarization_id = int(data_description.cell("POLARIZATION_ID", data_desc_id))
-    spectral_window = _Subtable(path, "SPECTRAL_WINDOW")
+    window = Subtable(path, main, "SPECTRAL_WINDOW")
     corr_types = tuple(
         int(corr_type)
-        for corr_type in _Subtable(path, "POLARIZATION").cell("CORR_TYPE", polarization_id)
+        for corr_type in Subtable(path, main, "POLARIZATION").cell("CORR_TYPE", polarization_id)
     )
     try:
         vis_slots(corr_types)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    antennas = _Subtable(path, "ANTENNA")
+    antennas = Subtable(path, main, "ANTENNA")
     return Description(
         antennas=Antennas(
-            names=tuple(antennas.column("NAME")),
+            names=tuple(antennas.texts("NAME")),
             positions_m=_positions_m(antennas),
         ),
-        channel_freq_hz=np.asarray(spectral_window.cell("CHAN_FREQ", spectral_window_id)),
-        channel_width_hz=np.asarray(spectral_window.cell("CHAN_WIDTH", spectral_window_id)),
+        channel_freq_hz=window.quantity("CHAN_FREQ", window_id),
+        channel_width_hz=window.quantity("CHAN_WIDTH", window_id),
         corr_types=corr_types,
-        phase_centre_radec_rad=_phase_centre(_Subtable(path, "FIELD"), field_id),
+        phase_centre_radec_rad=_phase_centre(Subtable(path, main, "FIELD"), field_id),
         data_desc_id=data_desc_id,
         field_id=field_id,
     )
 
 
-class _Subtable:
+class Subtable:
     """A subtable whose missing rows and columns are errors that a user understands."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, main: Any, name: str) -> None:
         self.path = path
         self.name = name
-        self.table = open_subtable(path, name)
+        self.table = open_subtable(path, name, main)
 
     def cell(self, column: str, row: int) -> Any:
+        """Return a cell as it is."""
         if not 0 <= row < self.table.nrows():
             raise InputError(
                 f"{self.path} is damaged: row {row} of its subtable {self.name} is referred to, "
@@ -116,29 +124,64 @@ class _Subtable:
             raise damaged(self.path, error, f"reading {column} of {self.name}") from None
 
     def column(self, column: str) -> Any:
+        """Return a column as it is."""
         try:
             return self.table.getcol(column)
         except RuntimeError as error:
             raise damaged(self.path, error, f"reading {column} of {self.name}") from None
 
-    def measure_info(self, column: str) -> dict[str, Any]:
-        info: dict[str, Any] = self.table.getcolkeywords(column).get("MEASINFO", {})
-        return info
+    def quantity(self, column: str, row: int) -> NDArray[np.float64]:
+        """Return a cell in the standard's unit."""
+        values = np.asarray(self.cell(column, row), np.float64)
+        return conversion(self.path, self.table, column, row)(values)
+
+    def text(self, column: str, row: int) -> str:
+        """Return a text."""
+        try:
+            return read_text(self.table, column, row)
+        except RuntimeError as error:
+            raise damaged(self.path, error, f"reading {column} of {self.name}") from None
+
+    def texts(self, column: str) -> list[str]:
+        """Return a column of texts."""
+        try:
+            return read_texts(self.table, column)
+        except RuntimeError as error:
+            raise damaged(self.path, error, f"reading {column} of {self.name}") from None
 
 
-def _positions_m(antennas: _Subtable) -> NDArray[np.float64]:
-    frame = str(antennas.measure_info("POSITION").get("Ref", "ITRF"))
-    if frame != "ITRF":
-        logger.warning(
-            "%s: antenna positions in %s are taken as geocentric ITRF", antennas.path, frame
+def _positions_m(antennas: Subtable) -> NDArray[np.float64]:
+    path, table = antennas.path, antennas.table
+    values = np.asarray(antennas.column("POSITION"), np.float64).reshape(-1, 3)
+    positions_m = conversion(path, table, "POSITION")(values)
+    frame = reference(path, table, "POSITION", "ITRF") if len(values) else "ITRF"
+    if frame == "ITRF":
+        return positions_m
+    if frame != "WGS84":
+        raise InputError(
+            f"{path}: POSITION of ANTENNA is in {frame}, which is not converted; ITRF and WGS84 are"
         )
-    return np.asarray(antennas.column("POSITION"), np.float64).reshape(-1, 3)
+    length_m = np.linalg.norm(positions_m, axis=1)
+    if (length_m > _CENTRE_OF_THE_EARTH_M).all():
+        logger.warning(
+            "%s: antenna positions in WGS84 are taken as geocentric ITRF: they are as far from "
+            "their origin as the Earth's surface",
+            path,
+        )
+        return positions_m
+    # casacore's WGS84 is longitude, latitude and height, held as a vector of the height's length.
+    import erfa  # noqa: PLC0415 (hardly any set needs it)
+
+    with np.errstate(invalid="ignore"):
+        latitude = np.arcsin(np.nan_to_num(positions_m[:, 2] / length_m))
+    longitude = np.arctan2(positions_m[:, 1], positions_m[:, 0])
+    return np.asarray(erfa.gd2gc(erfa.WGS84, longitude, latitude, length_m))
 
 
-def _phase_centre(field: _Subtable, field_id: int) -> tuple[float, float]:
+def _phase_centre(field: Subtable, field_id: int) -> tuple[float, float]:
     # One row for each term of a polynomial in time; the first is the direction itself.
-    longitude, latitude = np.reshape(field.cell("PHASE_DIR", field_id), (-1, 2))[0]
-    frame = _direction_frame(field, field_id)
+    longitude, latitude = np.reshape(field.quantity("PHASE_DIR", field_id), (-1, 2))[0]
+    frame = reference(field.path, field.table, "PHASE_DIR", "J2000", field_id)
     if frame in _TAKEN_AS_ICRS:
         return float(longitude), float(latitude)
     if frame in _CONVERTED:
@@ -151,18 +194,3 @@ def _phase_centre(field: _Subtable, field_id: int) -> tuple[float, float]:
         f"{field.path}: PHASE_DIR of field {field_id} is in {frame}, which cannot be converted "
         f"without a time and a place; J2000, ICRS, {', '.join(_CONVERTED)} are understood"
     )
-
-
-def _direction_frame(field: _Subtable, field_id: int) -> str:
-    """Return the reference frame of PHASE_DIR, which CASA writes down for each row."""
-    info = field.measure_info("PHASE_DIR")
-    column = info.get("VarRefCol")
-    if column is None:
-        return str(info.get("Ref", "J2000")).upper()
-    reference = field.cell(column, field_id)
-    if isinstance(reference, str):
-        return reference.upper()
-    codes = np.asarray(info.get("TabRefCodes", [])).tolist()
-    if int(reference) in codes:
-        return str(info["TabRefTypes"][codes.index(int(reference))]).upper()
-    return "J2000" if int(reference) == 0 else f"the frame with casacore's number {reference}"

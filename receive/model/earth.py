@@ -93,6 +93,12 @@ def tai_utc_s(mjd: NDArray[np.float64]) -> NDArray[np.float64]:
     return value_s[np.maximum(index, 0)]
 
 
+def ut1_tai_s(mjd: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return UT1 - TAI in seconds at times in MJD days, UTC or UT1; NaN where it is not known."""
+    table = _iers_table()
+    return np.interp(mjd, table.mjd, table.ut1_tai_s, left=np.nan, right=np.nan)
+
+
 @cache
 def _leap_seconds() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     import erfa  # noqa: PLC0415  # a tenth of a second that only computing UVW should cost
