@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
-from receive.icd.records import FD_MAX, tci_from_centroid
+from receive.icd.records import FD_MAX, SMALLEST_SENT, WEIGHT_SLACK, tci_from_centroid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # Turning so many baselines at a time keeps the cache lines of both sides in the second-level
 # cache: 64 baselines x 64 channels x 66 bytes are 264 KiB.
 _BASELINE_BLOCK = 64
+
+_LARGEST = 1.0 + WEIGHT_SLACK
 
 
 class RecordPacker:
@@ -35,6 +37,7 @@ class RecordPacker:
         self._width_hz = np.abs(channel_width_hz)
         self._slots = slots
         self.centroids_clipped = 0
+        self.weights_clipped = 0
 
     def pack(self, integration: Integration, records: NDArray[Any]) -> None:
         """Fill in the records of one integration.
@@ -42,7 +45,8 @@ class RecordPacker:
         FD, TCI and VIS are those of INTERFACES: FD is 0 where any polarisation is flagged or the
         set has no row, and the data of a flagged record still travel.  Empty slots of VIS and
         other fields are left as they are.  Counts integrations whose time centroids did not fit
-        in `centroids_clipped`.
+        in `centroids_clipped`, and records with weights that are beyond any fraction of data in
+        `weights_clipped`.
 
         Parameters
         ----------
@@ -59,7 +63,7 @@ class RecordPacker:
         self.centroids_clipped += clipped
         weights = integration.weight_spectrum
         has_weights = weights is not None
-        _pack(
+        self.weights_clipped += _pack(
             integration.data,
             integration.flag,
             np.empty((0, 0, 0), np.float32) if weights is None else weights,
@@ -112,8 +116,9 @@ def _pack(
     tci: Any,
     slots: Any,
     records: Any,
-) -> None:
+) -> int:
     baselines, channels, polarisations = data.shape
+    beyond = 0
     for first in range(0, baselines, _BASELINE_BLOCK):
         last = min(baselines, first + _BASELINE_BLOCK)
         for channel in range(channels):
@@ -123,10 +128,13 @@ def _pack(
                 if not present[baseline] or _any(flag[baseline, channel]):
                     record["FD"] = 0
                 elif has_weights:
-                    smallest = _smallest(weights[baseline, channel])
-                    record["FD"] = _fd_of_smallest(smallest / full_weight[channel])
+                    fraction = _smallest(weights[baseline, channel]) / full_weight[channel]
+                    record["FD"] = _fd_of_smallest(fraction)
+                    if fraction > _LARGEST or 0.0 < fraction < SMALLEST_SENT:
+                        beyond += 1
                 else:
                     record["FD"] = FD_MAX
                 visibilities = record["VIS"]
                 for polarisation in range(polarisations):
                     visibilities[slots[polarisation]] = data[baseline, channel, polarisation]
+    return beyond

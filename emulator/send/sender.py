@@ -14,7 +14,7 @@ from emulator.send.packetiser import DumpBuffer
 from emulator.send.packing import RecordPacker
 from emulator.send.transmitter import AbandonedError
 from receive.errors import InputError
-from receive.icd.records import vis_slots
+from receive.icd.records import FD_MAX, vis_slots
 from receive.progress import format_bytes
 
 if TYPE_CHECKING:
@@ -145,6 +145,7 @@ class Sender:
         self._packer = RecordPacker(model.channel_width_hz[channels], vis_slots(model.corr_types))
         self._integration: Integration | None = None
         self._warned_of_centroids = False
+        self._warned_of_weights = False
         self.summary = Summary(plan.streams)
 
     async def run(self, transmitter: Transmitter, stop: StopRequest, progress: Progress) -> Summary:
@@ -253,6 +254,15 @@ class Sender:
                 "%s: TIME_CENTROID of some rows lies outside the integration; TCI holds half an "
                 "integration to each side and was clipped",
                 self._reader.path,
+            )
+        if self._packer.weights_clipped and not self._warned_of_weights:
+            self._warned_of_weights = True
+            logger.warning(
+                "%s: WEIGHT_SPECTRUM of some records is not channel width x EXPOSURE x the "
+                "fraction of data that was correlated (unity and 1/sigma^2 are not): the nearest "
+                "fraction from 1/%d^2 to 1 travels",
+                self._reader.path,
+                FD_MAX,
             )
 
 

@@ -33,6 +33,12 @@ RECORD_DTYPE: Mapping[Telescope, np.dtype[Any]] = MappingProxyType(
 """Type of a record, 34 bytes for Low and 35 for Mid; packed, so VIS is not aligned."""
 
 FD_MAX = 255
+SMALLEST_SENT = (0.5 / FD_MAX) ** 2
+"""A fraction of less than this would be 0 in FD, which means flagged: the smallest code is sent."""
+
+WEIGHT_SLACK = 1e-4
+"""By this part a weight may be above that of a full record: it was computed in single precision."""
+
 TCI_MIN, TCI_MAX = -128, 127
 TCI_STEPS = 256
 """A step of TCI is this part of the integration."""

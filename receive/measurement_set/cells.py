@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from receive.measurement_set.texts import read_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -84,8 +86,8 @@ def read_cells(table: Any, column: str, rows: slice) -> Cells:
     count = rows.stop - rows.start
     try:
         values = table.getcol(column, rows.start, count)
-    except (RuntimeError, TypeError):
-        # No array in some row, or several shapes: casacore has no other way to tell.
+    except (RuntimeError, TypeError, UnicodeDecodeError):
+        # No array in some row, several shapes, or text that is not UTF-8.
         return [_read_cell(table, column, row) for row in range(rows.start, rows.stop)]
     if isinstance(values, np.ndarray):
         return values
@@ -97,7 +99,8 @@ def read_cells(table: Any, column: str, rows: slice) -> Cells:
 def _read_cell(table: Any, column: str, row: int) -> NDArray[Any] | None:
     if not table.iscelldefined(column, row):
         return None
-    value = table.getcell(column, row)
+    scalar_text = table.coldatatype(column) == "string" and table.isscalarcol(column)
+    value = read_text(table, column, row) if scalar_text else table.getcell(column, row)
     if isinstance(value, np.ndarray):
         return value
     if isinstance(value, dict) and "array" in value:

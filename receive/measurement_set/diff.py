@@ -209,9 +209,9 @@ def diff_sets(
     return comparison.report
 
 
-def compare_paths(comparison: Comparison, a: Path, b: Path) -> None:
-    """Compare two sets by path; must run on the thread that owns casacore."""
-    table_a, table_b = open_main_table(a), open_main_table(b)
+def compare_paths(comparison: Comparison, a: Path, b: Path, column: str = "DATA") -> None:
+    """Compare two sets by path, of A that column; must run on the thread that owns casacore."""
+    table_a, table_b = open_main_table(a, visibilities=column), open_main_table(b)
     try:
         check_names(comparison.selection, comparison.tolerances, table_a, table_b)
         comparison.tables(MAIN, table_a, table_b)

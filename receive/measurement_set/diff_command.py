@@ -135,6 +135,12 @@ def parser() -> argparse.ArgumentParser:
         "cannot carry (flags and weights of each polarisation, 8-bit weights and centroids, "
         "other data columns), and a longer HISTORY",
     )
+    found.add_argument(
+        "--column",
+        metavar="COL",
+        default="DATA",
+        help="with --round-trip: the column of A that was sent (reader.column)",
+    )
     found.add_argument("--json", action="store_true", help="print the report as JSON")
     found.add_argument("-q", "--quiet", action="store_true", help="print nothing")
     return found
@@ -147,7 +153,15 @@ def _compare(args: argparse.Namespace) -> Report:
                 "--round-trip has columns and tolerances of its own: "
                 "leave out --columns, --atol and --rtol"
             )
-        return diff_round_trip(args.a, args.b, ignore=tuple(args.ignore), subtables=args.subtables)
+        return diff_round_trip(
+            args.a,
+            args.b,
+            ignore=tuple(args.ignore),
+            subtables=args.subtables,
+            column=args.column,
+        )
+    if args.column != "DATA":
+        raise ConfigError("--column says what was sent: it goes with --round-trip")
     atol, atol_of = _tolerances("--atol", args.atol)
     rtol, rtol_of = _tolerances("--rtol", args.rtol)
     return diff_sets(

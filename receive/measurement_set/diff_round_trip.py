@@ -20,10 +20,12 @@ All other columns of the main table do not travel and are reported as not compar
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from receive.icd.records import SMALLEST_SENT, WEIGHT_SLACK
 from receive.measurement_set import casacore_thread
 from receive.measurement_set.cells import read_cells, row_slices
 from receive.measurement_set.diff import (
@@ -36,10 +38,9 @@ from receive.measurement_set.diff import (
 from receive.measurement_set.diff_report import MAIN, Report, Where, plural
 from receive.measurement_set.diff_values import Tally, Tolerances, differing, differing_bits
 from receive.measurement_set.row_match import match_rows
+from receive.measurement_set.sent_view import SentView
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
 _BIT_FOR_BIT = ("DATA", "TIME", "UVW", "ANTENNA1", "ANTENNA2")
@@ -101,24 +102,35 @@ class RoundTrip(Comparison):
 
     selection: Selection = field(default_factory=Selection)
     tolerances: Tolerances = field(default_factory=Tolerances)
+    path: Path = field(default_factory=Path)
+    sent_column: str = "DATA"
 
     def tables(self, name: str, a: Any, b: Any) -> None:
         """Compare main tables as the wire allows, subtables as they are."""
         if name != MAIN:
             super().tables(name, a, b)
             return
-        sent = sent_rows(a)
+        ids = [int(b.getcell(column, 0)) for column in ("DATA_DESC_ID", "FIELD_ID")]
+        sent = SentView(self.path, a, self.sent_column, (ids[0], ids[1]))
         if sent.nrows() < a.nrows():
             left_out = plural(a.nrows() - sent.nrows(), "row")
             self.report.not_compared.append(
                 f"{left_out} of A: of other data descriptions and fields, which do not travel; "
                 "row numbers are those of the others"
             )
+        self._note_unset(sent)
         matched = match_rows(sent, b)
         matched.report(self.report, sent, b)
-        self._main_columns(matched.a, matched.b, open_widths(a))
+        self._main_columns(matched.a, matched.b)
         self.keywords(name, None, a.getkeywords(), b.getkeywords())
         self.subtables(name, a, b)
+
+    def _note_unset(self, sent: SentView) -> None:
+        for column, instead in (("EXPOSURE", "INTERVAL"), ("TIME_CENTROID", "TIME")):
+            if unset := sent.unset(column):
+                self.report.not_compared.append(
+                    f"MAIN.{column}: 0 in {plural(unset, 'row')} of A, {instead} travels for it"
+                )
 
     def subtables(self, parent: str, a: Any, b: Any) -> None:
         """Compare subtables; those that every received set has may be new in B."""
@@ -138,17 +150,19 @@ class RoundTrip(Comparison):
             b = b.selectrows(range(a.nrows()))
         self.tables(name, a, b)
 
-    def _main_columns(self, a: Any, b: Any, widths_hz: list[NDArray[np.float64]]) -> None:
+    def _main_columns(self, a: SentView, b: Any) -> None:
         in_a, in_b = set(a.colnames()), set(b.colnames())
         expected = (*_BIT_FOR_BIT, *_AS_THEY_WERE, *_DERIVED)
         self.report.not_compared += [
             f"MAIN.{column}: does not travel" for column in a.colnames() if column not in expected
         ]
         for column in (*_BIT_FOR_BIT, *_AS_THEY_WERE):
-            if self._both_have(column, in_a, in_b):
+            if column == "UVW" and not a.uvw_is_usable:
+                self.report.not_compared.append("MAIN.UVW: A has it in another frame")
+            elif self._both_have(column, in_a, in_b):
                 self._column_as_it_was(column, a, b)
         if self._both_have("FLAG", in_a, in_b):
-            self._derived_columns(a, b, widths_hz)
+            self._derived_columns(a, b)
 
     def _both_have(self, column: str, in_a: set[str], in_b: set[str]) -> bool:
         if column in in_a and column in in_b:
@@ -158,9 +172,14 @@ class RoundTrip(Comparison):
             self.report.add(MAIN, column, "column", f"is in {which} only")
         return False
 
-    def _column_as_it_was(self, column: str, a: Any, b: Any) -> None:
+    def _column_as_it_was(self, column: str, a: SentView, b: Any) -> None:
         self.report.compared.append(f"{MAIN}.{column}")
-        self.keywords(MAIN, column, a.getcolkeywords(column), b.getcolkeywords(column))
+        if column in a.converted:
+            self.report.not_compared.append(
+                f"MAIN.{column}: keywords, since A has it in another unit or time scale"
+            )
+        else:
+            self.keywords(MAIN, column, a.getcolkeywords(column), b.getcolkeywords(column))
         tally = Tally()
         for piece in row_slices(a, column):
             cells_a, cells_b = read_cells(a, column, piece), read_cells(b, column, piece)
@@ -174,8 +193,10 @@ class RoundTrip(Comparison):
                 tally.add(piece.start, cells_a, cells_b, differs(cells_a, cells_b))
         self.report.add_tally(MAIN, column, tally, Where(a, main=True))
 
-    def _derived_columns(self, a: Any, b: Any, widths_hz: list[NDArray[np.float64]]) -> None:
+    def _derived_columns(self, a: SentView, b: Any) -> None:
         tallies = {column: Tally() for column in _DERIVED}
+        width_hz = np.abs(a.description.channel_width_hz)
+        no_samples = 0
         without = "WEIGHT_SPECTRUM" not in b.colnames()
         for piece in row_slices(a, "DATA"):
             rows_a = _Rows.read(a, piece).with_flag_row(a, piece)
@@ -184,10 +205,10 @@ class RoundTrip(Comparison):
                 shapes = [list(rows.flag.shape[1:]) for rows in (rows_a, rows_b)]
                 tallies["FLAG"].unlike(piece.start, f"has shape {shapes[0]} in A, {shapes[1]} in B")
                 break
-            width_hz = widths_hz[int(a.getcell("DATA_DESC_ID", piece.start))]
             _check_flags(tallies["FLAG"], piece.start, rows_a, rows_b)
             _check_centroids(tallies["TIME_CENTROID"], piece.start, rows_a, rows_b)
-            norm = np.abs(width_hz)[np.newaxis, :] * rows_b.exposure_s[:, np.newaxis]
+            norm = width_hz[np.newaxis, :] * rows_b.exposure_s[:, np.newaxis]
+            no_samples += _count_no_samples(rows_a, norm)
             if rows_b.weight_spectrum is not None:
                 _check_weight_spectrum(
                     tallies["WEIGHT_SPECTRUM"], piece.start, rows_a, rows_b, norm
@@ -195,6 +216,11 @@ class RoundTrip(Comparison):
             elif not without:
                 tallies["WEIGHT_SPECTRUM"].unlike(piece.start, "is not there in every row of B")
             _check_consistency(tallies, piece, b, rows_b)
+        if no_samples:
+            self.report.not_compared.append(
+                f"MAIN.WEIGHT_SPECTRUM: {plural(no_samples, 'record')} of A with weights that are "
+                "not |channel width| x EXPOSURE x a fraction: the nearest fraction travels"
+            )
         where = Where(a, main=True)
         if without and "WEIGHT_SPECTRUM" in a.colnames():
             self.report.add(MAIN, "WEIGHT_SPECTRUM", "column", "is in A only")
@@ -207,7 +233,12 @@ class RoundTrip(Comparison):
 
 
 def diff_round_trip(
-    a: Path, b: Path, *, ignore: tuple[str, ...] = (), subtables: bool = True
+    a: Path,
+    b: Path,
+    *,
+    ignore: tuple[str, ...] = (),
+    subtables: bool = True,
+    column: str = "DATA",
 ) -> Report:
     """Compare a set with what came back of it over the wire.
 
@@ -221,6 +252,8 @@ def diff_round_trip(
         Subtables, or columns of theirs, that are not compared.
     subtables : bool
         Whether subtables are compared at all.
+    column : str
+        Which visibilities of A were sent.
 
     Returns
     -------
@@ -232,8 +265,9 @@ def diff_round_trip(
     InputError
         One of them is missing or cannot be read.
     """
-    comparison = RoundTrip(Selection(ignore=ignore, subtables=subtables))
-    casacore_thread.run(compare_paths, comparison, a, b)
+    selection = Selection(ignore=ignore, subtables=subtables)
+    comparison = RoundTrip(selection, path=a, sent_column=column)
+    casacore_thread.run(compare_paths, comparison, a, b, column)
     return comparison.report
 
 
@@ -263,27 +297,14 @@ def sent_fraction(
     return clipped
 
 
-def sent_rows(table: Any) -> Any:
-    """Return the rows that a sender takes: of the first data description and field with rows."""
-    pairs: set[tuple[int, int]] = set()
-    for piece in row_slices(table, "DATA_DESC_ID"):
-        ids = [np.asarray(read_cells(table, name, piece)) for name in ("DATA_DESC_ID", "FIELD_ID")]
-        pairs.update((int(one), int(two)) for one, two in np.unique(np.stack(ids), axis=1).T)
-    if len(pairs) == 1:
-        return table
-    description, field_id = min(pairs)
-    return table.query(f"DATA_DESC_ID=={description} && FIELD_ID=={field_id}")
-
-
-def open_widths(table: Any) -> list[NDArray[np.float64]]:
-    """Return the channel widths (Hz) of each data description of a set."""
-    paths = subtable_paths(table)
-    descriptions = open_quietly(paths["DATA_DESCRIPTION"])
-    windows = open_quietly(paths["SPECTRAL_WINDOW"])
-    return [
-        np.asarray(windows.getcell("CHAN_WIDTH", int(window)))
-        for window in descriptions.getcol("SPECTRAL_WINDOW_ID")
-    ]
+def _count_no_samples(rows: _Rows, norm_hz_s: NDArray[np.float64]) -> int:
+    """Count unflagged records whose weights are more, or less, than the wire can carry."""
+    if rows.weight_spectrum is None:
+        return 0
+    with np.errstate(all="ignore"):
+        fraction = rows.weight_spectrum.min(axis=2) / norm_hz_s
+    beyond = (fraction > 1 + WEIGHT_SLACK) | ((fraction > 0) & (fraction < SMALLEST_SENT))
+    return int(np.count_nonzero(beyond & ~rows.flag.any(axis=2)))
 
 
 def _check_flags(tally: Tally, first: int, a: _Rows, b: _Rows) -> None:

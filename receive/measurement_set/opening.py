@@ -173,9 +173,9 @@ def _refuse_foreign(path: Path, table: Any, *, visibilities: str | None) -> None
             f"it has no subtable {', '.join(absent)}"
         )
     if visibilities is not None and visibilities not in columns:
-        others = [name for name in VISIBILITIES if name in columns]
+        others = ", ".join(name for name in VISIBILITIES if name in columns)
         instead = (
-            f"reader.column = {others[0]} would send another column"
+            f"{others}; reader.column, or ms-diff's --column, chooses it"
             if others
             else (f"columns: {', '.join(sorted(columns))}")
         )
