@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from receive.measurement_set.texts import read_text
+from receive.measurement_set.texts import read_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,8 +99,7 @@ def read_cells(table: Any, column: str, rows: slice) -> Cells:
 def _read_cell(table: Any, column: str, row: int) -> NDArray[Any] | None:
     if not table.iscelldefined(column, row):
         return None
-    scalar_text = table.coldatatype(column) == "string" and table.isscalarcol(column)
-    value = read_text(table, column, row) if scalar_text else table.getcell(column, row)
+    value = read_cell(table, column, row)
     if isinstance(value, np.ndarray):
         return value
     if isinstance(value, dict) and "array" in value:

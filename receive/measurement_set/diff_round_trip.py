@@ -176,7 +176,7 @@ class RoundTrip(Comparison):
         self.report.compared.append(f"{MAIN}.{column}")
         if column in a.converted:
             self.report.not_compared.append(
-                f"MAIN.{column}: keywords, since A has it in another unit or time scale"
+                f"MAIN.{column}: keywords, since A has it in another unit, time scale or column"
             )
         else:
             self.keywords(MAIN, column, a.getcolkeywords(column), b.getcolkeywords(column))

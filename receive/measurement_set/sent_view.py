@@ -44,8 +44,8 @@ class SentView:
     ----------
     description : Description
         Of the rows.
-    converted : dict
-        Names of columns that are in other units or time scales, with those.
+    converted : set of str
+        Columns that are in other units or time scales, or of another name.
     uvw_is_usable : bool
         Whether UVW are read, not computed.
     """
@@ -67,6 +67,8 @@ class SentView:
         self.converted = {
             name for name, convert in self._conversions.items() if not convert.is_identity
         }
+        if column != "DATA":
+            self.converted.add("DATA")
         self.uvw_is_usable = uvw_is_usable(table.getcolkeywords("UVW"))
         groups = scan.time_groups(chosen)
         self._table, self._rows = table, np.arange(table.nrows())
@@ -112,6 +114,14 @@ class SentView:
     def getcoldesc(self, name: str) -> Any:
         """Return the description of a column."""
         return self._table.getcoldesc(self._name(name))
+
+    def coldatatype(self, name: str) -> str:
+        """Return the type of a column."""
+        return str(self._table.coldatatype(self._name(name)))
+
+    def isscalarcol(self, name: str) -> bool:
+        """Return whether a column holds no arrays."""
+        return bool(self._table.isscalarcol(self._name(name)))
 
     def getcol(self, name: str, start: int = 0, count: int = -1) -> Any:
         """Return the values that travel."""

@@ -5,6 +5,7 @@ Everything here runs on the thread that owns casacore.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 from pathlib import Path
@@ -21,6 +22,7 @@ from receive.measurement_set.left_out import (
     leave_out_subtable,
 )
 from receive.measurement_set.opening import REQUIRED_SUBTABLES
+from receive.measurement_set.texts import read_cell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,7 +130,9 @@ def _touch(table: Any) -> None:
     last = table.nrows() - 1
     for column in table.colnames() if last >= 0 else ():
         if table.iscelldefined(column, last):
-            table.getcell(column, last)
+            # Text that is not UTF-8 has been read, too.
+            with contextlib.suppress(UnicodeDecodeError):
+                table.getcell(column, last)
 
 
 def _reads(error: Exception, source: Path) -> bool:
@@ -215,7 +219,7 @@ def free_shapes(path: Path) -> None:
             for name in table.colnames():
                 for row in range(rows):
                     if table.iscelldefined(name, row):
-                        copy.putcell(name, row, table.getcell(name, row))
+                        copy.putcell(name, row, read_cell(table, name, row))
     shutil.rmtree(path)
     fresh.rename(path)
 

@@ -5,6 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 
+def read_cell(table: Any, column: str, row: int) -> Any:
+    """Read a cell of any kind; a text as `read_text` does."""
+    if table.coldatatype(column) == "string" and table.isscalarcol(column):
+        return read_text(table, column, row)
+    return table.getcell(column, row)
+
+
 def read_text(table: Any, column: str, row: int) -> str:
     """Read a text; bytes that are not UTF-8 become U+FFFD.  Only on the casacore thread."""
     try:
