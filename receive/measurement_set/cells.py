@@ -59,7 +59,7 @@ def cell_bytes(table: Any, column: str) -> int:
     """Estimate the bytes of one cell of a column from its first defined cell."""
     for row in range(min(table.nrows(), 16)):
         if table.iscelldefined(column, row):
-            cell = np.asarray(table.getcell(column, row))
+            cell = np.asarray(read_cell(table, column, row))
             sized = cell.dtype.kind in "biufc"
             return max(1, cell.nbytes if sized else cell.size * _UNSIZED_BYTES)
     return _UNSIZED_BYTES

@@ -19,6 +19,7 @@ from receive.measurement_set.lock import is_being_written
 from receive.measurement_set.opening import open_main_table
 from receive.measurement_set.reader import open_set
 from receive.measurement_set.table_name import table_name
+from receive.measurement_set.texts import read_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -197,6 +198,4 @@ def _history(path: Path) -> list[str]:
 
         name = keyword.removeprefix("Table: ")
         with tables.table(name, ack=False, lockoptions={"option": "usernoread"}) as history:
-            return (
-                [str(message) for message in history.getcol("MESSAGE")] if history.nrows() else []
-            )
+            return read_texts(history, "MESSAGE") if history.nrows() else []

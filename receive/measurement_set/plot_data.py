@@ -12,6 +12,7 @@ from receive.measurement_set import casacore_thread
 from receive.measurement_set.cells import SLICE_BYTES
 from receive.measurement_set.opening import damaged, open_main_table, open_subtable
 from receive.measurement_set.plot_sample import Sample, choose
+from receive.measurement_set.texts import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -328,7 +329,7 @@ def _fields(path: Path, view: Any) -> str:
     numbers = np.unique(view.getcol("FIELD_ID"))
     table = open_subtable(path, "FIELD")
     first = int(numbers[0])
-    name = str(table.getcell("NAME", first)) if 0 <= first < table.nrows() else ""
+    name = read_text(table, "NAME", first) if 0 <= first < table.nrows() else ""
     name = name or f"field {first}"
     return name if len(numbers) == 1 else f"{name} and {len(numbers) - 1} more"
 

@@ -306,8 +306,9 @@ class SetReader:
             flag_row = np.empty(len(flag), np.bool_)
             read_column(self.path, self._table, "FLAG_ROW", flag_row, rows, fill=True)
             flag[flag_row] = True
-        without_data = self._cells.missing[self._column]
-        flag[~rows.without(without_data).present] = True
+        with_data = rows.without(self._cells.missing[self._column])
+        if with_data is not rows:
+            flag[~with_data.present] = True
 
     def _read_centroids(
         self, centroid: NDArray[np.float64], rows: IntegrationRows, time_mjd_s: float

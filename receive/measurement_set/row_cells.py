@@ -48,6 +48,8 @@ class IntegrationRows:
 
     def without(self, missing: NDArray[np.int64]) -> IntegrationRows:
         """Return them without the rows of these numbers."""
+        if not missing.size:
+            return self
         kept = ~np.isin(self.numbers, missing)
         if kept.all():
             return self

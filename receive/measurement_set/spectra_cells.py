@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,18 +105,29 @@ class _Look:
         self.rows = int(self._table.nrows())
 
     def missing(self, column: str) -> NDArray[np.int64]:
-        if self._is_fixed(column):
-            return np.zeros(0, np.int64)
-        return self._numbers(f"!isdefined({column})", column)
+        odd = self._odd(column)
+        return self._numbers(column, f"!isdefined({column})") if odd.size else odd
 
     def other_shapes(self, column: str) -> NDArray[np.int64]:
-        if self._is_fixed(column):
+        return np.setdiff1d(self._odd(column), self.missing(column))
+
+    @cache  # noqa: B019 - lives as long as a set is looked at
+    def _odd(self, column: str) -> NDArray[np.int64]:
+        """Return the rows whose cell is missing or of another shape."""
+        if self._main.getcoldesc(column)["option"] & _FIXED_SHAPE:
             first = int(self._table.rownumbers(self._main)[0])
             fits = self.shape_in(column, first) == self._shape
             return np.zeros(0, np.int64) if fits else np.array([first], np.int64)
         channels, pols = self._shape
-        axes = f"ndim({column}) != 2 || any(shape({column}) != [{channels},{pols}])"
-        return self._numbers(f"isdefined({column}) && ({axes})", column)
+        other = f"ndim({column}) != 2 || any(shape({column}) != [{channels},{pols}])"
+        return self._numbers(column, f"!isdefined({column}) || {other}")
+
+    def _numbers(self, column: str, condition: str) -> NDArray[np.int64]:
+        try:
+            found = self._table.query(condition)
+            return np.asarray(found.rownumbers(self._main), np.int64)
+        except RuntimeError as error:
+            raise damaged(self._path, error, f"looking at the cells of {column}") from None
 
     def refuse_other_shapes(self, column: str) -> None:
         other = self.other_shapes(column)
@@ -144,13 +156,3 @@ class _Look:
             return tuple(np.shape(self._main.getcell(column, row)))
         except RuntimeError as error:
             raise damaged(self._path, error, f"reading {column} of row {row}") from None
-
-    def _is_fixed(self, column: str) -> bool:
-        return bool(self._main.getcoldesc(column)["option"] & _FIXED_SHAPE)
-
-    def _numbers(self, condition: str, column: str) -> NDArray[np.int64]:
-        try:
-            found = self._table.query(condition)
-            return np.asarray(found.rownumbers(self._main), np.int64)
-        except RuntimeError as error:
-            raise damaged(self._path, error, f"looking at the cells of {column}") from None
