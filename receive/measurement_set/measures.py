@@ -30,6 +30,8 @@ STANDARD_UNIT = {
     "UVW": "m",
     "CHAN_FREQ": "Hz",
     "CHAN_WIDTH": "Hz",
+    "REF_FREQUENCY": "Hz",
+    "TOTAL_BANDWIDTH": "Hz",
     "POSITION": "m",
     "PHASE_DIR": "rad",
 }

@@ -138,7 +138,7 @@ def gather(path: Path, column: str = "DATA") -> PlotData:
 
 
 def _gather(path: Path, column: str) -> PlotData:
-    table = open_main_table(path)
+    table = open_main_table(path, visibilities=None)
     try:
         _check_column(path, table, column)
         return _read(path, table, column)

@@ -21,6 +21,7 @@ from receive.measurement_set.left_out import (
     leave_out,
     leave_out_subtable,
 )
+from receive.measurement_set.measures import unit_factor
 from receive.measurement_set.opening import REQUIRED_SUBTABLES
 from receive.measurement_set.texts import read_cell
 
@@ -229,20 +230,25 @@ def _cut_window(windows: Any, window: int, channels: int, taken: slice) -> None:
         # ASSOC_SPW_ID and ASSOC_NATURE are lists of windows, however long they happen to be.
         if not windows.isscalarcol(column) and not column.startswith("ASSOC_"):
             _cut_cell(windows, column, window, channels, taken)
-    frequency_hz = windows.getcell("CHAN_FREQ", window)
-    width_hz = np.abs(windows.getcell("CHAN_WIDTH", window))
-    _put_if_there(windows, "NUM_CHAN", window, len(frequency_hz))
-    _put_if_there(windows, "TOTAL_BANDWIDTH", window, float(width_hz.sum()))
-    if "REF_FREQUENCY" not in windows.colnames():
+    frequency_hz = windows.getcell("CHAN_FREQ", window) * _hz(windows, "CHAN_FREQ", window)
+    width_hz = np.abs(windows.getcell("CHAN_WIDTH", window) * _hz(windows, "CHAN_WIDTH", window))
+    columns = windows.colnames()
+    if "NUM_CHAN" in columns:
+        windows.putcell("NUM_CHAN", window, len(frequency_hz))
+    if "TOTAL_BANDWIDTH" in columns:
+        total = float(width_hz.sum()) / _hz(windows, "TOTAL_BANDWIDTH", window)
+        windows.putcell("TOTAL_BANDWIDTH", window, total)
+    if "REF_FREQUENCY" not in columns:
         return
-    reference_hz = windows.getcell("REF_FREQUENCY", window)
+    unit_hz = _hz(windows, "REF_FREQUENCY", window)
+    reference_hz = windows.getcell("REF_FREQUENCY", window) * unit_hz
     if not np.any(np.abs(frequency_hz - reference_hz) <= width_hz / 2):
-        windows.putcell("REF_FREQUENCY", window, float(frequency_hz[len(frequency_hz) // 2]))
+        middle_hz = float(frequency_hz[len(frequency_hz) // 2])
+        windows.putcell("REF_FREQUENCY", window, middle_hz / unit_hz)
 
 
-def _put_if_there(table: Any, column: str, row: int, value: float) -> None:
-    if column in table.colnames():
-        table.putcell(column, row, value)
+def _hz(windows: Any, column: str, window: int) -> Any:
+    return unit_factor(Path("SPECTRAL_WINDOW"), windows, column, window)
 
 
 def _cut_system_calibration(calibration: Any, window: int, channels: int, taken: slice) -> None:

@@ -85,6 +85,17 @@ def test_what_is_received_is_what_a_good_set_gives(
         assert list(opened.getcolkeyword("TIME", "QuantumUnits")) == ["s"]
 
 
+@pytest.mark.parametrize("bend", [odd_sets.other_units, odd_sets.units_by_row])
+def test_some_channels_of_a_window_in_other_units(good: Path, bend: Callable[[Path], None]) -> None:
+    bend(good)
+    some = {"reception.channels": "1:2", "reader.start_chan": 1, "reader.num_chan": 2}
+    received, _ = trip(good, some)
+    with table(str(received / "SPECTRAL_WINDOW"), ack=False) as windows:
+        assert windows.getcell("TOTAL_BANDWIDTH", 0) == pytest.approx(2 * WIDTH_HZ)
+        assert windows.getcell("REF_FREQUENCY", 0) == pytest.approx(1.5e8 + 2 * WIDTH_HZ)
+        assert windows.getcell("NUM_CHAN", 0) == 2
+
+
 @pytest.mark.parametrize(
     ("subtable_name", "column", "keyword", "value", "message"),
     [
@@ -230,6 +241,19 @@ def test_missing_cells_are_what_their_absence_means(
     assert np.array_equal(got_flag, flag)
     assert np.allclose(got_weights, np.where(flag, 0, weights), rtol=0.02)
     ok("ms-diff", "--round-trip", good, received)
+
+
+def test_a_selection_with_missing_cells_knows_its_own_rows(good: Path) -> None:
+    odd_sets.without_cells("FLAG", [5])(good)
+    chosen = good.with_name("chosen.ms")
+    with table(str(good), ack=False) as opened:
+        opened.query("ANTENNA2 == 2", sortlist="ANTENNA1,TIME").copy(str(chosen)).close()
+    received, said = trip(chosen)
+    assert "FLAG has no cell in 1 of 8 rows, first in row 5" in said
+    ok("ms-diff", "--round-trip", chosen, received)
+    with table(str(received), ack=False) as opened:
+        assert opened.nrows() == 8
+        assert not opened.getcol("FLAG").any()
 
 
 @pytest.mark.parametrize("column", ["DATA", "FLAG"])
