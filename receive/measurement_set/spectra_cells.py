@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,6 +102,7 @@ class _Look:
         self._main = table
         self._table = table.query(condition)
         self.rows = int(self._table.nrows())
+        self._found: dict[str, NDArray[np.int64]] = {}
 
     def missing(self, column: str) -> NDArray[np.int64]:
         odd = self._odd(column)
@@ -111,9 +111,13 @@ class _Look:
     def other_shapes(self, column: str) -> NDArray[np.int64]:
         return np.setdiff1d(self._odd(column), self.missing(column))
 
-    @cache  # noqa: B019 - lives as long as a set is looked at
     def _odd(self, column: str) -> NDArray[np.int64]:
-        """Return the rows whose cell is missing or of another shape."""
+        """Return the rows whose cell is missing or of another shape; casacore is asked once."""
+        if column not in self._found:
+            self._found[column] = self._find_odd(column)
+        return self._found[column]
+
+    def _find_odd(self, column: str) -> NDArray[np.int64]:
         if self._main.getcoldesc(column)["option"] & _FIXED_SHAPE:
             first = int(self._table.rownumbers(self._main)[0])
             fits = self.shape_in(column, first) == self._shape
