@@ -149,7 +149,8 @@ def _serve(
             line = worker.stdout.readline()
             alarm.cancel()
             if not line:
-                worker.wait()
+                with worker:  # and its pipes
+                    worker.wait()
                 result.died += 1
                 worker = _start_worker(folder, good, seed)
                 if number >= 0:
@@ -166,9 +167,10 @@ def _serve(
             else:
                 result.faults.append(f"mutant {number}: {said}")
             logging.getLogger(__name__).info("%d %s %s", number, kind, said)
-    assert worker.stdin is not None
-    worker.stdin.close()
-    worker.wait()
+    with worker:
+        assert worker.stdin is not None
+        worker.stdin.close()
+        worker.wait()
 
 
 def _start_worker(folder: Path, good: Sequence[Path], seed: int) -> subprocess.Popen[str]:
