@@ -24,6 +24,7 @@ from receive import errors
 from receive.errors import ConfigError, InputError, VisReceiveError
 from receive.measurement_set import left_out
 from receive.measurement_set.leftovers import make_trial_folder
+from receive.measurement_set.table_name import refuse_misread_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,6 +59,8 @@ class Trial:
         self._config = config
         self._model = model
         self._writes = writes
+        if writes:
+            refuse_misread_output(Path(config["reception.outputfilename"]))
         self._begin()
 
     def _begin(self) -> None:

@@ -104,9 +104,11 @@ class Beliefs:
         return changed, discarded
 
     def _oldest_first(self, slots: NDArray[np.int64]) -> list[int]:
-        """Return what is to give way of many first times of an epoch, so that others have room."""
+        """Return what is to give way of many first times that are not whole, for others' room."""
         state = self._state
-        first = [slot for slot in slots.tolist() if self._is_first(slot)]
+        first = [
+            slot for slot in slots.tolist() if self._is_first(slot) and not state.seen[slot].all()
+        ]
         most = max(MAX_TENTATIVE, state.pool_size.dumps // 4)
         if len(first) <= most:
             return []

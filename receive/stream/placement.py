@@ -321,8 +321,7 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
                 state, time, epochs, beliefs, tail, shared[0].head, ticks, epoch, span
             ):
                 belief = np.int64(_PROBATION)
-                if known:
-                    most = max(most, pool // 2)
+                most = max(most, pool // 2 if known else pool // 8)
         elif apart(ticks, reference) > span:
             belief = np.int64(_TENTATIVE)
             far = follows_count(stream[0].far_count, stream[0].step, heap_count)

@@ -40,14 +40,15 @@ class ScanIds:
             state.present[self._first_row + row, stream] = 0
             scan_id = state.scan_id(self._first_row + row, stream)
             if scan_id is not None:
-                self._said.setdefault(epoch, Counter())[scan_id] += 1
+                said = self._said.setdefault(epoch, Counter())
+                said[scan_id] = said.pop(scan_id, 0) + 1  # the last one last
                 self.forget(epoch - EPOCHS)
 
     def of_epoch(self, epoch: int) -> int | None:
-        """Return the scan id that most starts said, whoever sent them; once used it stays."""
+        """Return the scan id that most starts said, the last of several; once used it stays."""
         said = self._said.get(epoch)
         if epoch not in self._used and said:
-            self._used[epoch] = said.most_common(1)[0][0]
+            self._used[epoch] = max(reversed(said), key=said.__getitem__)
         return self._used.get(epoch)
 
     def forget(self, epoch: int) -> None:

@@ -101,7 +101,8 @@ def note_start(
     row for its payload, -1 if that is of no use.
     """
     began = stream[0].data_in_epoch > 0
-    own = alone and stream[0].starts == 0
+    # Over a connection the last one counts: the one before may have been of another connection.
+    own = alone and (stream[0].starts == 0 or shared[0].trusted)
     if is_repeated_start(shared, stream, count) if began else own:
         take_start(stream, count, channel_id, baselines)
         keep_items(stream, hardware_id, polarisation_id, phase_bin_id, phase_bin_count)

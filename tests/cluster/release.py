@@ -177,6 +177,9 @@ class Release:
     def _helm(
         self, command: str, values: Mapping[str, Any], *flags: str
     ) -> subprocess.CompletedProcess[str]:
+        if self.chart == "receive":
+            # The tests ask the monitor by way of the API server, which names itself as the host.
+            values = {"monitor.hosts": ["*"], **values}
         return self.cluster.helm(
             command,
             self.name,

@@ -17,7 +17,7 @@ def test_twenty_thousand_fuzzed_packets_are_all_counted_and_harm_nothing(tmp_pat
     assert result.sent == 20_000
     # The seed reaches what it is there for: packets and none, heaps placed and refused.
     assert 1000 < result.packets < 19_000
-    assert sum(count > 0 for count in result.refused.values()) >= 7
+    assert sum(count > 0 for count in result.refused.values()) >= 6
     assert result.begun > sum(result.refused.values())
     assert result.scans > 1
 

@@ -101,7 +101,7 @@ def test_a_connection_that_brings_nothing_gives_way(
                 assert f"{STRANGER}:{stray.getsockname()[1]} brought no heap" in lines[0]
                 assert sender.names[0] in lines[0]
                 assert account(running)["connections_given_up"] == 1
-            assert state.get("epoch") == 0
+            assert state.epoch == 0
             sender.end(observation)
             outcome = running.finish()
     [scan] = outcome.scans
