@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,13 +80,18 @@ class MeasurementSetConsumer:
         check_folder(base)
         self._lock = NameLock(base)
         try:
-            remove_leftovers(base.absolute(), possible_names(config))
+            self._remove_leftovers()
             check_outputs(self._rotation)
         except BaseException:
             self._lock.release()
             raise
         # Now, not when the first integration waits for it.
         compile_kernels()
+
+    def _remove_leftovers(self) -> None:
+        """Remove what another receiver has left; in the end, what a disk has not let us remove."""
+        with suppress(OSError):
+            remove_leftovers(self._lock.path, possible_names(self._config))
 
     async def scan_began(self, ledger: ScanLedger) -> None:
         """Take note of the ledger that the receiver keeps up to date."""
@@ -239,6 +245,7 @@ class MeasurementSetConsumer:
             self._close(self._lines_so_far())
             left = self._closing.leave()
         finally:
+            self._remove_leftovers()
             self._lock.release()
         lasting = [] if self._trouble.error is None else [str(self._trouble.error)]
         if wrong := [*lasting, *left, *self._lost.take_line()]:

@@ -72,15 +72,11 @@ def make_sure_of_space(folder: Path, size_bytes: int) -> None:
     OSError
         If there is not as much.
     """
-    descriptor, name = tempfile.mkstemp(prefix=".space-", dir=folder)
-    try:
-        # Without a name it is gone with this process, however that ends.
-        Path(name).unlink()
-        block = bytes(1 << 20)
+    block = bytes(1 << 20)
+    # It has no name, and is gone with this process, however that ends.
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as taken:
         for offset in range(0, size_bytes, len(block)):
-            write_all(descriptor, block[: size_bytes - offset], offset)
-    finally:
-        os.close(descriptor)
+            write_all(taken.fileno(), block[: size_bytes - offset], offset)
 
 
 class GrowingFiles:

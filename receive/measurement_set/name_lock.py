@@ -9,7 +9,6 @@ they come again, and containers share them.  ``vis.ms`` stands for all that a re
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
@@ -30,7 +29,6 @@ PATIENCE_S = 0.5
 """Whoever only looks whether a lock is held has it for a moment, as has one that just ends."""
 _LOOK_EVERY_S = 0.01
 _PARTS = (re.compile(r"-p[1-9][0-9]*$"), re.compile(r"-s[1-9][0-9]*(-p[1-9][0-9]*)?$"))
-_BUSY = frozenset({errno.EAGAIN, errno.EACCES})
 _MOST_BYTES = 4096
 
 
@@ -96,6 +94,22 @@ class NameLock:
         self.release()
 
 
+def held_by(path: Path) -> str | None:
+    """Return in one line who holds a name, None if nobody does; nothing is made."""
+    path = Path(os.path.realpath(path))
+    shared = [(file, fcntl.LOCK_SH) for file in _whole_files(path)]
+    for file, kind in (*shared, (_file(path), fcntl.LOCK_EX)):
+        # Nobody has made it; or who may not open it, or lock it, is told so where it is taken.
+        with suppress(OSError):
+            descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                if not _lock(descriptor, kind):
+                    return _refusal(path, descriptor)
+            finally:
+                os.close(descriptor)
+    return None
+
+
 def refuse_held(path: Path) -> None:
     """Refuse a name that somebody else holds; nothing is made.
 
@@ -104,18 +118,8 @@ def refuse_held(path: Path) -> None:
     OutputError
         If it is held.
     """
-    path = Path(os.path.realpath(path))
-    shared = [(file, fcntl.LOCK_SH) for file in _whole_files(path)]
-    for file, kind in (*shared, (_file(path), fcntl.LOCK_EX)):
-        try:
-            descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            # Nobody has made it; or who may not open it is told so where it is taken.
-            continue
-        try:
-            _lock(descriptor, kind, path)
-        finally:
-            os.close(descriptor)
+    if (refusal := held_by(path)) is not None:
+        raise OutputError(refusal)
 
 
 def _file(path: Path) -> Path:
@@ -136,36 +140,40 @@ def _take(file: Path, kind: int, path: Path) -> int:
         except OSError as error:
             raise output_error(error, file) from error
         try:
-            _lock(descriptor, kind, path)
-        except OutputError:
+            if not _lock(descriptor, kind):
+                raise OutputError(_refusal(path, descriptor))
+            if _is_at(descriptor, file):
+                _sign(descriptor)
+                return os.dup(descriptor)
+            # Its last holder has just removed it.
+        except OSError as error:
+            raise OutputError(
+                f"{path} cannot be kept from other receivers: the file system of {path.parent} "
+                f"has no locks ({error.strerror}); choose another folder, or mount it with locks"
+            ) from error
+        finally:
             os.close(descriptor)
-            raise
-        if _is_at(descriptor, file):
-            _sign(descriptor)
-            return descriptor
-        # Its last holder has just removed it.
-        os.close(descriptor)
 
 
-def _lock(descriptor: int, kind: int, path: Path) -> None:
+def _lock(descriptor: int, kind: int) -> bool:
+    """Take a lock; return whether it was to be had."""
     deadline_s = time.monotonic() + PATIENCE_S
     while True:
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in _BUSY:
-                raise OutputError(
-                    f"{path} cannot be kept from other receivers: the file system of {path.parent} "
-                    f"has no locks ({error.strerror}); choose another folder, or mount it with them"
-                ) from error
+        except BlockingIOError:
             if time.monotonic() > deadline_s:
-                raise OutputError(
-                    f"{path} is in use by another receiver{_signature(descriptor)}: choose another "
-                    f"name, or wait for its end"
-                ) from None
+                return False
         else:
-            return
+            return True
         time.sleep(_LOOK_EVERY_S)
+
+
+def _refusal(path: Path, descriptor: int) -> str:
+    return (
+        f"{path} is in use by another receiver{_signature(descriptor)}: choose another name, or "
+        f"wait for its end"
+    )
 
 
 def _is_at(descriptor: int, file: Path) -> bool:
