@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from receive import __version__
-from receive.consumers.closing import Closing
+from receive.consumers.closing import ClosedSet, Closing
 from receive.consumers.lost import LostIntegrations
 from receive.consumers.names import base_path, output_path, possible_names
 from receive.consumers.output_checks import check_folder, check_output, check_outputs
@@ -45,8 +45,6 @@ class MeasurementSetConsumer:
     ----------
     on_closed
         Called with each set that was closed.
-    unwritten
-        Integrations with data that were lost so.
 
     Raises
     ------
@@ -74,7 +72,7 @@ class MeasurementSetConsumer:
         self._lost = LostIntegrations()
         self._trouble = Trouble("mswriter", config["consumer.retry"])
         self._rest = Rest()
-        self.unwritten = 0
+        self._unwritten = 0
         self.on_closed: Callable[[Path], None] = _ignore
         base = base_path(config)
         check_folder(base)
@@ -87,6 +85,11 @@ class MeasurementSetConsumer:
             raise
         # Now, not when the first integration waits for it.
         compile_kernels()
+
+    @property
+    def unwritten(self) -> int:
+        """Integrations with data that could not be written, or that a disk could not keep."""
+        return self._unwritten + self._closing.damaged
 
     def _remove_leftovers(self) -> None:
         """Remove what another receiver has left; in the end, what a disk has not let us remove."""
@@ -165,7 +168,7 @@ class MeasurementSetConsumer:
 
     def _lose(self, payload: Payload, error: VisReceiveError) -> None:
         heaps = _heaps(payload)
-        self.unwritten += bool(heaps)
+        self._unwritten += bool(heaps)
         self._lost_heaps += heaps
         self._lost.add(payload, self._scans)
         self._trouble.failed(error, int(bool(heaps)))
@@ -177,7 +180,7 @@ class MeasurementSetConsumer:
             self._path,
             writer.dumps_closed,
         )
-        self.unwritten += self._account.with_data
+        self._unwritten += self._account.with_data
         self._lost_heaps += self._account.heaps
         self._written_heaps -= self._account.heaps
         self._lost.add_without_rows(writer.dumps_closed, self._scans)
@@ -243,12 +246,13 @@ class MeasurementSetConsumer:
         try:
             self._give_up_lost()
             self._close(self._lines_so_far())
-            left = self._closing.leave()
+            wrong = self._closing.end()
         finally:
             self._remove_leftovers()
             self._lock.release()
-        lasting = [] if self._trouble.error is None else [str(self._trouble.error)]
-        if wrong := [*lasting, *left, *self._lost.take_line()]:
+        if self._trouble.error is not None:
+            wrong.insert(0, str(self._trouble.error))
+        if wrong := [*wrong, *self._lost.take_line()]:
             raise OutputError("; ".join(wrong))
 
     def _give_up_lost(self) -> None:
@@ -292,11 +296,12 @@ class MeasurementSetConsumer:
         if self._writer is None:
             return
         writer, self._writer = self._writer, None
-        self._closing.close(self._path, writer, [*history, *self._lost.take_line()])
+        lines = [*history, *self._lost.take_line()]
+        self._closing.close(ClosedSet(self._path, writer, lines, self._account.with_data))
 
-    def _announce(self, path: Path, integrations: int) -> None:
-        logger.info("Closed %s: %d integrations", path, integrations)
-        self.on_closed(path)
+    def _announce(self, closed: ClosedSet) -> None:
+        logger.info("Closed %s: %d integrations", closed.path, closed.writer.dumps_closed)
+        self.on_closed(closed.path)
 
 
 def _heaps(payload: Payload) -> int:

@@ -204,6 +204,12 @@ class GrowingFiles:
             errno.ESTALE, "it was moved away, removed or replaced while it was written"
         )
 
+    def sync(self) -> None:
+        """Wait until the disk has what was written: only then it tells what it could not keep."""
+        for name, descriptor in self._descriptors.items():
+            if name != "lock":
+                os.fsync(descriptor)
+
     def trim(self, dumps: int) -> None:
         """Cut the tiles to what so many dumps need."""
         for column in self.layout.columns:

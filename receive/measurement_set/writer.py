@@ -273,13 +273,15 @@ class SetWriter:
             self._take_back()
             raise output_error(error, self.path) from error
 
-    def close(self, history: Sequence[str] = ()) -> None:
+    def close(self, history: Sequence[str] = (), *, leave: bool = True) -> None:
         """Close the set: exactly the integrations that were written, and HISTORY.
 
         Parameters
         ----------
         history : sequence of str
             Last lines of HISTORY.
+        leave : bool
+            Whether to let go of the files too; else `sync` may follow, and then `leave`.
 
         Raises
         ------
@@ -307,7 +309,22 @@ class SetWriter:
         if found != self.path:
             log.warning("%s was moved while it was written, and is now %s", self.path, found)
             self.path = found
-        self.leave()
+        self._closed = True
+        if leave:
+            self.leave()
+
+    def sync(self) -> None:
+        """Wait until the disk has the set, which is closed.
+
+        Raises
+        ------
+        OutputError
+            If it could not keep all that it had taken.  That is said once.
+        """
+        try:
+            self._files.sync()
+        except OSError as error:
+            raise output_error(error, self.path) from error
 
     def leave(self) -> None:
         """Let go of the set as it is; ms-recover closes it."""
