@@ -309,6 +309,11 @@ def _summary_lines(outcome: Outcome) -> list[str]:
         for name, count in outcome.unconsumed.items()
         if count
     ]
+    lines += [
+        f"consumer {name} could not write {count} integrations"
+        for name, count in outcome.unwritten.items()
+        if count
+    ]
     if outcome.refused_outside:
         refused = ", ".join(f"{why} {count}" for why, count in outcome.refused_outside.items())
         lines.append(f"heaps that belong to no scan were refused: {refused}")

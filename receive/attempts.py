@@ -1,7 +1,8 @@
 """Attempts at one observation: a receiver that takes the place of another writes beside it.
 
 A pod that is lost is replaced by one that finds on the claim what its predecessor wrote.  That is
-kept as it is, closed integrations and all.
+kept as it is, closed integrations and all.  A predecessor that still lives, on a node that nobody
+hears of, holds the lock of its name: it has an attempt of its own too.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from receive.consumers.names import possible_names
+from receive.consumers.names import base_path, possible_names
+from receive.measurement_set.name_lock import held_by
 
 if TYPE_CHECKING:
     from receive.config import Config
@@ -18,7 +20,7 @@ _OUTPUT = "reception.outputfilename"
 
 
 def next_attempt(config: Config) -> tuple[Config, int]:
-    """Return the configuration of the first attempt that has left nothing yet, and its number.
+    """Return the configuration of the first attempt of which there is nothing, and its number.
 
     The sets of attempt 2 of ``vis.ms`` begin with ``vis-a2``; those of attempt 0 with ``vis``.
 
@@ -29,7 +31,7 @@ def next_attempt(config: Config) -> tuple[Config, int]:
     """
     base = Path(config[_OUTPUT])
     number, tried = 0, config
-    while _has_left_something(tried):
+    while _has_left_something(tried) or held_by(base_path(tried)):
         number += 1
         tried = config.with_values({_OUTPUT: str(attempt_path(base, number))}, "--next-attempt")
     return tried, number

@@ -32,7 +32,10 @@ class Outcome:
     dropped
         By consumer, dumps for which it had no room.
     unconsumed
-        By consumer, dumps that it had taken, or would have been given, when it failed.
+        By consumer, dumps that it had taken, or would have been given, when it failed or the run
+        was told to stop.
+    unwritten
+        By consumer, dumps that it could not write, as when its disk was full.
     refused_outside
         Heaps that were refused before or after all scans, duplicates left out; by reason.
     after_end
@@ -54,6 +57,7 @@ class Outcome:
     errors: list[VisReceiveError] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
     unconsumed: dict[str, int] = field(default_factory=dict)
+    unwritten: dict[str, int] = field(default_factory=dict)
     refused_outside: dict[str, int] = field(default_factory=dict)
     after_end: int = 0
     kernel_dropped: list[int] | None = None
@@ -72,6 +76,7 @@ class Outcome:
             or any(end is not None and end.left_out for end in self.ends)
             or any(self.dropped.values())
             or any(self.unconsumed.values())
+            or any(self.unwritten.values())
             or any(self.refused_outside.values())
             or self.after_end > 0
         )
@@ -108,6 +113,7 @@ def summary(outcome: Outcome, *, scans: bool = True) -> dict[str, Any]:
         "consumers": {
             "dropped": outcome.dropped,
             "unconsumed": outcome.unconsumed,
+            "unwritten": outcome.unwritten,
             "errors": [str(error) for error in outcome.errors],
         },
         "sets": [str(path) for path in outcome.sets],

@@ -404,6 +404,9 @@ class Receiver:
             consumer.request_close()
         for consumer in self._consumers:
             while not consumer.join(JOIN_STEP_S):
+                if self._stop.is_set() and self._stop.asked_by is EndedBy.SIGNAL:
+                    for each in self._consumers:
+                        each.hurry()
                 self._show()
 
     def outcome(self) -> Outcome:
@@ -418,6 +421,7 @@ class Receiver:
             errors=errors if failed is None else [*errors, failed],
             dropped={c.name: c.dropped for c in self._consumers},
             unconsumed={c.name: c.unconsumed for c in self._consumers},
+            unwritten={c.name: c.unwritten for c in self._consumers},
             refused_outside=self._scans.refused_outside(),
             after_end=self._after_end,
             kernel_dropped=None if dropped is None else dropped.tolist(),

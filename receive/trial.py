@@ -17,13 +17,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from receive import errors
 from receive.errors import ConfigError, InputError, VisReceiveError
 from receive.measurement_set import left_out
+from receive.measurement_set.leftovers import make_trial_folder
 from receive.measurement_set.table_name import refuse_misread_output
 
 if TYPE_CHECKING:
@@ -64,7 +64,10 @@ class Trial:
         self._begin()
 
     def _begin(self) -> None:
-        self._folder = _place(self._config, writes=self._writes)
+        self._folder: Path | None = None
+        self._held: int | None = None
+        if self._writes:
+            self._folder, self._held = _place(self._config)
         self._process = subprocess.Popen(  # noqa: S603 (ourselves)
             # As this process finds modules, whatever folder it is in.
             [sys.executable, "-P", "-c", _PROGRAM.format(path=sys.path)],
@@ -109,6 +112,8 @@ class Trial:
         finally:
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
+            if self._held is not None:
+                os.close(self._held)
         doing = "opening it"
         for line in told.decode().splitlines():
             kind, text = json.loads(line)
@@ -131,19 +136,16 @@ class Trial:
         return f"casacore with {signal.Signals(-code).name}" if code < 0 else "without a word"
 
 
-def _place(config: Config, *, writes: bool) -> Path | None:
-    """Make the folder for the set; None if none is written."""
-    if not writes:
-        return None
+def _place(config: Config) -> tuple[Path, int]:
+    """Make the folder for the set."""
     output = Path(os.path.realpath(config["reception.outputfilename"]))
     folder = output.parent
     usable = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
     # What is wrong with the folder is told where the outputs are checked; the model is tried.
     try:
-        return Path(tempfile.mkdtemp(prefix=f".{output.name[:100]}.", suffix=".try",
-                                     dir=folder if usable else None))  # fmt: skip
+        return make_trial_folder(output, folder if usable else None)
     except OSError:
-        return Path(tempfile.mkdtemp(suffix=".try"))
+        return make_trial_folder(output, None)
 
 
 def answer() -> None:
@@ -247,9 +249,12 @@ def _attempt(config: Config, model: Path, folder: Path | None) -> None:
     plan.model.uvw(0)
     if folder is None:
         return
+    from receive.consumers.names import base_path  # noqa: PLC0415
+    from receive.measurement_set.name_lock import refuse_held  # noqa: PLC0415
     from receive.measurement_set.trial import make_and_read  # noqa: PLC0415
 
     output = Path(os.path.realpath(config["reception.outputfilename"]))
+    refuse_held(base_path(config))
     try:
         make_and_read(
             folder / output.name,

@@ -288,6 +288,16 @@ KEYS = (
         "and begin another, `-p2` after `-p1`.",
     ),
     Key(
+        name="consumer.retry",
+        kind=Kind.NUMBER,
+        default=0.0,
+        unit="s",
+        minimum=0,
+        default_doc="0 (until told otherwise)",
+        doc="How long a consumer tries again when its disk takes nothing. What it could not write "
+        "is counted, and flagged in what follows; after this time the consumer has failed.",
+    ),
+    Key(
         name="consumer.direct_io",
         kind=Kind.BOOLEAN,
         default=True,

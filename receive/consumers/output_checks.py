@@ -77,6 +77,17 @@ def check_output(config: Config, path: Path) -> None:
     if path.exists():
         _refuse_the_model(config, path)
         refuse_to_replace(path, overwrite=config["reception.overwrite"])
+    check_folder(path)
+
+
+def check_folder(path: Path) -> None:
+    """Check the folder of a set.
+
+    Raises
+    ------
+    OutputError
+        If it is missing or cannot be written.
+    """
     folder = path.parent
     if not folder.is_dir():
         raise OutputError(f"{path} cannot be written: there is no folder {folder}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import threading
 import time
@@ -28,6 +29,8 @@ NICENESS = 5
 """What a consumer's thread adds to its niceness."""
 MAX_EMPTY = 10_000
 """Payloads without data that may wait for a consumer, so that memory is bounded."""
+STOP_S = 5.0
+"""What is queued when the run is told to stop has so long; what then still waits is dropped."""
 FIRST_AGAIN_S = 10.0
 """That a consumer has no room is told again after this time, then after twice that, and so on."""
 
@@ -66,6 +69,8 @@ class ConsumerThread:
         self._waiting = 0
         self._waiting_empty = 0
         self._closing = False
+        self._hurry_from_s = math.inf
+        self._in_scan = False
         self._told = 0
         self._again_s = 0.0
         self._pause_s = FIRST_AGAIN_S
@@ -150,6 +155,16 @@ class ConsumerThread:
             self._closing = True
             self._put(None)
 
+    def hurry(self) -> None:
+        """Drop, and count, what it has not taken in a few seconds from now: it has to close."""
+        if self._hurry_from_s == math.inf:
+            self._hurry_from_s = time.monotonic() + STOP_S
+
+    @property
+    def unwritten(self) -> int:
+        """Integrations with data that it had taken and could not write."""
+        return int(getattr(self._consumer, "unwritten", 0))
+
     def join(self, timeout_s: float, stalled_s: float = STALLED_S) -> bool:
         """Wait for it to close.
 
@@ -211,7 +226,7 @@ class ConsumerThread:
     async def _serve(self) -> None:
         while (item := await self._next()) is not None:
             try:
-                if self.error is None:
+                if self.error is None and not self._is_late(item):
                     await self._take(item)
                 elif item.give_back is not None:
                     self.unconsumed += 1
@@ -220,6 +235,12 @@ class ConsumerThread:
                 self._fail(error)
             finally:
                 self._done(item)
+        if self.unconsumed and self.error is None:
+            logger.warning(
+                "Consumer %s was told to stop: %d integrations that waited for it are dropped",
+                self.name,
+                self.unconsumed,
+            )
         try:
             close = getattr(self._consumer, "close", None)
             if close is not None:
@@ -227,8 +248,15 @@ class ConsumerThread:
         except BaseException as error:  # noqa: BLE001 -- a user's class may even call sys.exit
             self._fail(error)
 
+    def _is_late(self, item: _Item) -> bool:
+        """Whether it is dropped since the run has been told to stop: all but the scan's end."""
+        if time.monotonic() < self._hurry_from_s:
+            return False
+        return item.payload is not None or item.begins or not self._in_scan
+
     async def _take(self, item: _Item) -> None:
         if item.ledger is not None:
+            self._in_scan = item.begins
             if item.begins and isinstance(self._consumer, ScanBeginConsumer):
                 await self._consumer.scan_began(item.ledger)
             if not item.begins and isinstance(self._consumer, ScanConsumer):

@@ -374,6 +374,10 @@ class SpectraWriter:
         """Say that the dump counts: the next one shares a byte of FLAG with it."""
         self._flag_lead = self._flag_next
 
+    def taken_back(self) -> None:
+        """Say that nothing is left of a dump that could not be written."""
+        self._touched = -1
+
     def _pack(self, strip: _Strip, copies: int, lead: int, lead_bits: int) -> int:
         values = self._pols // copies
         tile_bytes = self._flag.tile_bytes if self._flag.dumps_per_tile == 1 else 0

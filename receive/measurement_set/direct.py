@@ -7,6 +7,7 @@ the better place.  So it begins with direct writes, and goes on with them only w
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import threading
@@ -105,6 +106,9 @@ class DirectWrites:
         try:
             return os.pwrite(direct, view, offset)
         except OSError as error:
+            if error.errno == errno.EIO:
+                # The cache would take it, and nobody would hear that the disk did not.
+                raise
             self._stop(str(error))
             return 0
 

@@ -72,15 +72,11 @@ def make_sure_of_space(folder: Path, size_bytes: int) -> None:
     OSError
         If there is not as much.
     """
-    descriptor, name = tempfile.mkstemp(prefix=".space-", dir=folder)
-    try:
-        # Without a name it is gone with this process, however that ends.
-        Path(name).unlink()
-        block = bytes(1 << 20)
+    block = bytes(1 << 20)
+    # It has no name, and is gone with this process, however that ends.
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as taken:
         for offset in range(0, size_bytes, len(block)):
-            write_all(descriptor, block[: size_bytes - offset], offset)
-    finally:
-        os.close(descriptor)
+            write_all(taken.fileno(), block[: size_bytes - offset], offset)
 
 
 class GrowingFiles:
@@ -110,11 +106,13 @@ class GrowingFiles:
             (column.header_name, TiledHeader(column)) for column in layout.columns
         ]
         self._descriptors: dict[str, int] = {}
+        self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._descriptors["folder"] = self._folder
         work = folder / WORK
-        work.mkdir()
-        (work / LAYOUT).write_text(layout.to_json())
-        (work / BALLAST).write_bytes(bytes(BALLAST_BYTES + folder_bytes(folder / "HISTORY")))
         try:
+            work.mkdir()
+            (work / LAYOUT).write_text(layout.to_json())
+            (work / BALLAST).write_bytes(bytes(BALLAST_BYTES + folder_bytes(folder / "HISTORY")))
             self._descriptors["lock"] = lock.take(work)
             self._progress = self._open(work / PROGRESS)
             self._headers = {name: self._open(folder / name) for name in layout.header_files(0)}
@@ -169,12 +167,48 @@ class GrowingFiles:
         """Make the rows of so many dumps exist, and then report them closed."""
         rows = dumps * self.layout.dump_rows
         for name, header in self._tiled_headers:
-            os.pwrite(self._headers[name], header.with_rows(rows), 0)
+            write_all(self._headers[name], header.with_rows(rows), 0)
         for field in self.layout.row_fields:
-            os.pwrite(self._headers[field.file], field.encode(rows), field.offset)
+            write_all(self._headers[field.file], field.encode(rows), field.offset)
         write_all(self._progress, dumps.to_bytes(8, "little"), 0)
         for column in self.layout.columns:
             self._behind.wrote(self._tiles[column.name], column.tiling.dump_bit(dumps) // 8)
+
+    def cut(self, dumps: int) -> None:
+        """Give back what lies behind so many dumps: it reads as 0 again, and takes no space."""
+        for column in self.layout.columns:
+            tiles, tiling = self._tiles[column.name], column.tiling
+            os.ftruncate(tiles, -(-tiling.dump_bit(dumps) // 8))
+            # casacore reads whole tiles only.
+            os.ftruncate(tiles, tiling.file_bytes_of_dumps(self._room_dumps))
+
+    @property
+    def removed(self) -> bool:
+        """Whether the set was removed: what is written is then nowhere."""
+        return any(not os.fstat(tiles).st_nlink for tiles in self._tiles.values())
+
+    def whereabouts(self, path: Path) -> Path:
+        """Return where the set is now: at a path, or where it was moved to.
+
+        Raises
+        ------
+        FileNotFoundError
+            If it is nowhere, or not to be reached; what is at the path is then another one.
+        """
+        mine = os.fstat(self._folder)
+        for found in (path, Path(f"/proc/self/fd/{self._folder}").readlink()):
+            with suppress(OSError):
+                if os.path.samestat(found.stat(), mine):
+                    return found
+        raise FileNotFoundError(
+            errno.ESTALE, "it was moved away, removed or replaced while it was written"
+        )
+
+    def sync(self) -> None:
+        """Wait until the disk has what was written: only then it tells what it could not keep."""
+        for name, descriptor in self._descriptors.items():
+            if name != "lock":
+                os.fsync(descriptor)
 
     def trim(self, dumps: int) -> None:
         """Cut the tiles to what so many dumps need."""

@@ -11,6 +11,7 @@ from receive.errors import OutputError
 from receive.measurement_set.history import exchange
 from receive.measurement_set.live import WORK, output_error
 from receive.measurement_set.lock import is_being_written
+from receive.measurement_set.name_lock import NameLock
 from receive.measurement_set.table_name import refuse_misread_output
 
 
@@ -23,6 +24,8 @@ class Place:
         Where it will be.
     overwrite : bool
         Whether a Measurement Set that is there may be replaced.
+    name_held : bool
+        Whether the caller holds the lock of its name; else it is held until it is in its place.
 
     Attributes
     ----------
@@ -36,10 +39,11 @@ class Place:
     Raises
     ------
     OutputError
-        If it exists and may not be replaced, or its folder is not there or cannot be written.
+        If it exists and may not be replaced, a receiver has its name, or its folder is not there or
+        cannot be written.
     """
 
-    def __init__(self, path: Path, *, overwrite: bool) -> None:
+    def __init__(self, path: Path, *, overwrite: bool, name_held: bool = False) -> None:
         # A link is followed, so that what it points to is replaced and not the link.
         refuse_misread_output(path)
         self.path = Path(os.path.realpath(path))
@@ -52,6 +56,7 @@ class Place:
         if self._replace:
             refuse_to_replace(self.path, overwrite=overwrite)
         _refuse_unwritable(self.path)
+        self._lock = None if name_held else NameLock(self.path)
         if self.temporary.exists():
             # Left by a killed process that had this number.
             shutil.rmtree(self.temporary)
@@ -63,6 +68,7 @@ class Place:
         else:
             self.temporary.rename(self.path)
         self.placed = True
+        self._release()
 
     def remove_replaced(self) -> None:
         """Remove what was in the place, if there was a set: of a large one that takes a while."""
@@ -72,6 +78,11 @@ class Place:
     def clean_up(self) -> None:
         """Remove an assembly that did not come to its end."""
         shutil.rmtree(self.temporary, ignore_errors=True)
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
 
 
 def is_measurement_set(path: Path) -> bool:

@@ -8,7 +8,9 @@ straight into the tiles (`convert`, `tiles`), and the number of rows into the he
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,6 +75,8 @@ class SetWriter:
         self._fd_filled = False
         self._fd_warned = False
         self._closed = False
+        self._torn = False
+        self._told = False
         self._spectra = SpectraWriter(files.layout, model, files.write)
         self._flag_row_lead = np.zeros(0, np.bool_)
         self._row = np.empty(model.num_baselines, np.float64)
@@ -92,6 +96,7 @@ class SetWriter:
         expected_dumps: int | None = None,
         weight_spectrum: bool = True,
         direct: bool = True,
+        name_held: bool = False,
     ) -> SetWriter:
         """Create a set without rows, complete from the moment it has its name.
 
@@ -121,6 +126,8 @@ class SetWriter:
             Write WEIGHT_SPECTRUM.
         direct : bool
             Write large pieces past the kernel's cache, where that is fast.
+        name_held : bool
+            Whether the caller holds the lock of the set's name.
 
         Raises
         ------
@@ -129,7 +136,7 @@ class SetWriter:
         InputError
             If the template cannot serve as one.
         """
-        place = Place(path, overwrite=overwrite)
+        place = Place(path, overwrite=overwrite, name_held=name_held)
         files = None
         try:
             layout: SetLayout = casacore_thread.run(
@@ -170,7 +177,10 @@ class SetWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        finally:
+            self.leave()
 
     def write(self, payload: Payload) -> None:
         """Append an integration as it was received.
@@ -210,6 +220,7 @@ class SetWriter:
             )
             self._count(rows)
         except OSError as error:
+            self._take_back()
             raise output_error(error, self.path) from error
 
     def write_rows(
@@ -259,44 +270,98 @@ class SetWriter:
             self._write_rows(dump, rows, centroid, time_mjd_s, uvw, interval_s, exposure_s)
             self._count(rows)
         except OSError as error:
+            self._take_back()
             raise output_error(error, self.path) from error
 
-    def close(self, history: Sequence[str] = ()) -> None:
+    def close(self, history: Sequence[str] = (), *, leave: bool = True) -> None:
         """Close the set: exactly the integrations that were written, and HISTORY.
 
         Parameters
         ----------
         history : sequence of str
             Last lines of HISTORY.
+        leave : bool
+            Whether to let go of the files too; else `sync` may follow, and then `leave`.
 
         Raises
         ------
         OutputError
-            If the last step fails; the set is complete but for HISTORY, and ms-recover ends it.
+            If it cannot be closed.  It may be tried again; if it is left, ms-recover ends it.
         """
         if self._closed:
             return
-        self._closed = True
         self._spectra.close()
         self._removal.join()
         try:
-            try:
-                self._files.trim(self.dumps_closed)
-                drop_ballast(self.path)
-                self._add_history(history)
-                # While the lock is held nobody takes what is left for a crashed writer's.
-                remove_work(self.path)
-            finally:
-                self._files.close()
+            # In this order: a set that is not there any more may not be taken for what is.
+            found = self._files.whereabouts(self.path)
+            if self._torn:
+                self._commit(self.dumps_closed)
+            self._files.trim(self.dumps_closed)
+            drop_ballast(found)
+            if not self._told:
+                self._add_history(found, history)
+                self._told = True
+            # While the lock is held nobody takes what is left for a crashed writer's.
+            remove_work(found)
+        except OSError as error:
+            raise output_error(error, self.path) from error
+        if found != self.path:
+            log.warning("%s was moved while it was written, and is now %s", self.path, found)
+            self.path = found
+        self._closed = True
+        if leave:
+            self.leave()
+
+    def sync(self) -> None:
+        """Wait until the disk has the set, which is closed.
+
+        Raises
+        ------
+        OutputError
+            If it could not keep all that it had taken.  That is said once.
+        """
+        try:
+            self._files.sync()
         except OSError as error:
             raise output_error(error, self.path) from error
 
-    def _add_history(self, lines: Sequence[str]) -> None:
+    def leave(self) -> None:
+        """Let go of the set as it is; ms-recover closes it."""
+        self._closed = True
+        self._spectra.close()
+        self._files.close()
+
+    def discard(self) -> None:
+        """Remove the set, in which there is nothing to keep."""
+        self._removal.join()
+        with suppress(OSError):
+            shutil.rmtree(self._files.whereabouts(self.path))
+        self.leave()
+
+    @property
+    def removed(self) -> bool:
+        """Whether somebody has removed the set: what is written would be nowhere."""
+        return self._files.removed
+
+    def _add_history(self, found: Path, lines: Sequence[str]) -> None:
         try:
-            casacore_thread.run(swap_in_lines, self.path, self.path / WORK, lines)
+            casacore_thread.run(swap_in_lines, found, found / WORK, lines)
         except (OSError, RuntimeError) as error:
             # The observation matters more than its log: the set is closed without these lines.
-            log.warning("HISTORY of %s lacks its last lines (%s)", self.path, error)
+            log.warning("HISTORY of %s lacks its last lines (%s)", found, error)
+
+    def _take_back(self) -> None:
+        """Give back what a write that failed has taken of the disk."""
+        with suppress(OSError):
+            self._files.cut(self.dumps_closed)
+            self._spectra.taken_back()
+
+    def _commit(self, dumps: int) -> None:
+        # Of a commit that fails some headers may be written.
+        self._torn = True
+        self._files.commit(dumps)
+        self._torn = False
 
     def _begin(self) -> int:
         """Make room for the next integration and return its number."""
@@ -310,7 +375,7 @@ class SetWriter:
 
     def _count(self, rows: RowValues) -> None:
         """Make the integration part of the set."""
-        self._files.commit(self.dumps_closed + 1)
+        self._commit(self.dumps_closed + 1)
         self.dumps_closed += 1
         self._spectra.dump_written()
         lead_bits = self._flag_row_bit(self.dumps_closed) % 8

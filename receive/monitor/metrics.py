@@ -244,8 +244,13 @@ METRICS = (
     ),
     Metric(
         "consumer_dumps_unconsumed_total", "counter",
-        "Integrations that a consumer did not consume because it failed.",
+        "Integrations that a consumer did not consume because it failed or was told to stop.",
         _by_consumer(lambda one: one.unconsumed), CONSUMER,
+    ),
+    Metric(
+        "consumer_dumps_unwritten_total", "counter",
+        "Integrations that a consumer could not write, as when its disk was full.",
+        _by_consumer(lambda one: one.unwritten), CONSUMER,
     ),
     Metric(
         "consumer_failed", "gauge", "1 once a consumer has failed.",

@@ -21,7 +21,7 @@ class ConsumerCounts:
         It has done with them; those of which nothing came included.
     waiting
         With data, they wait for it or are with it.
-    dropped, unconsumed
+    dropped, unconsumed, unwritten
         As in `Outcome`.
     failed
         Whether it has failed.
@@ -32,6 +32,7 @@ class ConsumerCounts:
     waiting: int
     dropped: int
     unconsumed: int
+    unwritten: int
     failed: bool
 
 

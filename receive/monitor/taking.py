@@ -50,6 +50,7 @@ def take(
                 waiting=one.waiting,
                 dropped=one.dropped,
                 unconsumed=one.unconsumed,
+                unwritten=one.unwritten,
                 failed=one.error is not None,
             )
             for one in consumers

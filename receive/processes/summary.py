@@ -84,6 +84,11 @@ def lines(merged: Mapping[str, Any]) -> list[str]:
         for name, count in consumers.get("dropped", {}).items()
         if count
     ]
+    told += [
+        f"consumer {name} could not write {count} shares of integrations"
+        for name, count in consumers.get("unwritten", {}).items()
+        if count
+    ]
     told += consumers.get("errors", [])
     dumps = sum(scan["integrations"] for scan in merged["scans"])
     amount = format_amount(merged["payload_bytes"], merged["seconds"])
