@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 from receive import errors
 from receive.errors import ConfigError, InputError, VisReceiveError
 from receive.measurement_set import left_out
-from receive.measurement_set.leftovers import make_trial_folder
 from receive.measurement_set.table_name import refuse_misread_output
+from receive.measurement_set.try_folder import make_try_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -143,9 +143,9 @@ def _place(config: Config) -> tuple[Path, int]:
     usable = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
     # What is wrong with the folder is told where the outputs are checked; the model is tried.
     try:
-        return make_trial_folder(output, folder if usable else None)
+        return make_try_folder(folder if usable else None, output.name)
     except OSError:
-        return make_trial_folder(output, None)
+        return make_try_folder(None, output.name)
 
 
 def answer() -> None:

@@ -112,6 +112,9 @@ class MeasurementSetConsumer:
             self._write(payload)
         except VisReceiveError as error:
             self._lose(payload, error)
+        except OSError as error:
+            # A disk may fail when it is only looked at.
+            self._lose(payload, output_error(error, self._path))
         else:
             self._trouble.over()
 
@@ -191,12 +194,13 @@ class MeasurementSetConsumer:
         try:
             self._lock.renew()
             self._path = self._next_path()
+            free = format_bytes(free_bytes(self._path))
         except OSError as error:
             # Looking at a disk that fails.
             raise output_error(error, self._path) from error
         self._account = SetAccount(len(payload.parts))
         start = payload.channel_id
-        logger.info("Writing %s (%s free)", self._path, format_bytes(free_bytes(self._path)))
+        logger.info("Writing %s (%s free)", self._path, free)
         return SetWriter.create(
             self._path,
             self._template,

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from casacore import tables
 
-from receive.measurement_set.live import make_sure_of_space
+from receive.measurement_set.built_aside import built_aside
+from receive.measurement_set.live import folder_bytes
 from receive.measurement_set.subtable_copy import copy_folder
 
 if TYPE_CHECKING:
@@ -74,11 +75,12 @@ def swap_in_lines(folder: Path, work: Path, lines: Sequence[str]) -> None:
     fresh = work / "HISTORY"
     if fresh.exists():
         shutil.rmtree(fresh)
-    copy_folder(folder / "HISTORY", fresh)
+    history = folder / "HISTORY"
     text_bytes = sum(len(line.encode()) for line in lines)
-    make_sure_of_space(work, APPEND_BYTES + 2 * text_bytes)
-    append_lines(fresh, lines)
-    exchange(fresh, folder / "HISTORY", work / "HISTORY.old")
+    with built_aside(fresh, folder_bytes(history) + APPEND_BYTES + 2 * text_bytes) as made:
+        copy_folder(history, made)
+        append_lines(made, lines)
+    exchange(fresh, history, work / "HISTORY.old")
 
 
 def restore(folder: Path, work: Path) -> None:

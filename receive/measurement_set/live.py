@@ -64,8 +64,7 @@ def folder_bytes(folder: Path) -> int:
 def make_sure_of_space(folder: Path, size_bytes: int) -> None:
     """Take so much space in a folder and give it back.
 
-    casacore ends the whole process when it closes a table on a full disk, so nothing is left to
-    it before this succeeded.
+    casacore ends the whole process when it closes a table on a full disk.
 
     Raises
     ------

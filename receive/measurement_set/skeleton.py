@@ -14,6 +14,7 @@ import numpy as np
 from casacore import tables
 
 from receive.errors import InputError
+from receive.measurement_set.built_aside import built_aside
 from receive.measurement_set.headers import (
     check_tiled_header,
     find_lock_row_field,
@@ -22,13 +23,14 @@ from receive.measurement_set.headers import (
 from receive.measurement_set.history import append_lines
 from receive.measurement_set.layout import SetLayout
 from receive.measurement_set.left_out import leave_out
-from receive.measurement_set.live import folder_bytes, make_sure_of_space
+from receive.measurement_set.live import folder_bytes
 from receive.measurement_set.measures import uvw_is_usable
 from receive.measurement_set.subtable_copy import (
     copy_subtables,
     cut_to_channels,
     row_count,
     subtable_keywords,
+    subtable_sources,
 )
 from receive.measurement_set.table_name import table_name
 from receive.measurement_set.tiles import TiledColumn, plan_columns
@@ -133,8 +135,7 @@ def build_skeleton(
         The main table's tiled files are not there yet: `receive.measurement_set.live` makes them.
     """
     template = open_template(template_path)
-    with template:
-        make_sure_of_space(folder.parent, _needed_bytes(template_path, history))
+    with template, built_aside(folder, _needed_bytes(template, history)) as made:
         columns = plan_columns(
             model.num_pols,
             model.num_channels,
@@ -142,27 +143,38 @@ def build_skeleton(
             weight_spectrum=weight_spectrum,
             expected_dumps=expected_dumps,
         )
-        description, managers = _describe(columns)
-        table = tables.table(
-            str(folder), description, dminfo=managers, nrow=0, endian="little", ack=False
-        )
-        with table:
-            names = copy_subtables(template, template_path, folder)
-            for name, reference in subtable_keywords(folder, names).items():
-                table.putkeyword(name, reference)
-            table.putkeyword("MS_VERSION", MS_VERSION)
-            _take_over_keywords(table, template, template_path)
-            # In a description, an empty list of strings would become one of integers.
-            table.putcolkeyword(_CATEGORY_COLUMN, "CATEGORY", np.array([], dtype="U1"))
-            table.putinfo(_table_info(template))
-            table.addrows(1)
-            for name, value in _constants(folder, model, scan_number).items():
-                table.putcell(name, 0, value)
-    start, count = channels if channels is not None else (0, model.num_channels)
-    _check_window(folder, template_path, model, start, count)
-    cut_to_channels(folder, model.data_desc_id, start, count)
-    _begin_history(folder / "HISTORY", template_path, history)
-    return _learn_layout(folder, columns, model.num_baselines)
+        _make_tables(made, columns, template, template_path, model, scan_number)
+        start, count = channels if channels is not None else (0, model.num_channels)
+        _check_window(made, template_path, model, start, count)
+        cut_to_channels(made, model.data_desc_id, start, count)
+        _begin_history(made / "HISTORY", template_path, history)
+        return _learn_layout(made, columns, model.num_baselines)
+
+
+def _make_tables(
+    folder: Path,
+    columns: Sequence[TiledColumn],
+    template: Any,
+    template_path: Path,
+    model: TelescopeModel,
+    scan_number: int,
+) -> None:
+    description, managers = _describe(columns)
+    table = tables.table(
+        str(folder), description, dminfo=managers, nrow=0, endian="little", ack=False
+    )
+    with table:
+        names = copy_subtables(template, template_path, folder)
+        for name, reference in subtable_keywords(folder, names).items():
+            table.putkeyword(name, reference)
+        table.putkeyword("MS_VERSION", MS_VERSION)
+        _take_over_keywords(table, template, template_path)
+        # In a description, an empty list of strings would become one of integers.
+        table.putcolkeyword(_CATEGORY_COLUMN, "CATEGORY", np.array([], dtype="U1"))
+        table.putinfo(_table_info(template))
+        table.addrows(1)
+        for name, value in _constants(folder, model, scan_number).items():
+            table.putcell(name, 0, value)
 
 
 def _begin_history(target: Path, template_path: Path, lines: Sequence[str]) -> None:
@@ -177,9 +189,9 @@ def _begin_history(target: Path, template_path: Path, lines: Sequence[str]) -> N
         append_lines(target, lines)
 
 
-def _needed_bytes(template_path: Path, history: Sequence[str]) -> int:
+def _needed_bytes(template: Any, history: Sequence[str]) -> int:
     """Return what the subtables take, and a table of two rows."""
-    subtables = sum(folder_bytes(entry) for entry in template_path.iterdir() if entry.is_dir())
+    subtables = sum(map(folder_bytes, subtable_sources(template).values()))
     # Cutting them to channels makes a copy, and lines of HISTORY lie there twice at most.
     return 2 * subtables + 2 * sum(map(len, history)) + EMPTY_SET_BYTES
 

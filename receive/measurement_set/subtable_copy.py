@@ -62,11 +62,7 @@ def copy_subtables(template: Any, template_path: Path, target: Path) -> list[str
     InputError
         If one is missing or damaged.
     """
-    sources = {
-        name: Path(value.removeprefix(_TABLE_PREFIX))
-        for name, value in template.getkeywords().items()
-        if isinstance(value, str) and value.startswith(_TABLE_PREFIX)
-    }
+    sources = subtable_sources(template)
     missing = [name for name in REQUIRED_SUBTABLES if name not in sources]
     if missing:
         raise InputError(
@@ -85,6 +81,15 @@ def copy_subtables(template: Any, template_path: Path, target: Path) -> list[str
             if name == "OBSERVATION" and name not in sources:
                 leave_out(f"{template_path} has no subtable {name}: new sets get an empty one")
     return names
+
+
+def subtable_sources(template: Any) -> dict[str, Path]:
+    """Return where the subtables of a set lie, by name."""
+    return {
+        name: Path(value.removeprefix(_TABLE_PREFIX))
+        for name, value in template.getkeywords().items()
+        if isinstance(value, str) and value.startswith(_TABLE_PREFIX)
+    }
 
 
 def _make_subtable(name: str, target: Path) -> None:

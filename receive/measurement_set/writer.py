@@ -136,7 +136,10 @@ class SetWriter:
         InputError
             If the template cannot serve as one.
         """
-        place = Place(path, overwrite=overwrite, name_held=name_held)
+        try:
+            place = Place(path, overwrite=overwrite, name_held=name_held)
+        except OSError as error:
+            raise output_error(error, path) from error
         files = None
         try:
             layout: SetLayout = casacore_thread.run(

@@ -31,7 +31,7 @@ class SlowDisk(MeasurementSetConsumer):
         super().__init__(config, tm)
         self._bytes_per_s = float(os.environ[RATE])
         self._fast = Path(os.environ[FAST])
-        self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._busy_until_s = 0.0
         write = GrowingFiles.write
 
@@ -44,7 +44,7 @@ class SlowDisk(MeasurementSetConsumer):
     def _take_time(self, written_bytes: int) -> None:
         if self._fast.exists():
             return
-        with self._lock:
+        with self._writing:
             begin_s = max(time.monotonic(), self._busy_until_s)
             self._busy_until_s = begin_s + written_bytes / self._bytes_per_s
             left_s = self._busy_until_s - time.monotonic()

@@ -152,6 +152,7 @@ def test_what_was_encrypted_is_not_fetched_in_the_clear(tmp_path, monkeypatch, h
         ("gzip", gzip.compress(b"[far]" * 1000)[:-9], "the body ended after"),
         ("zstd", b"hello", "answers in the Content-Encoding zstd"),
     ],
+    ids=["large", "not-gzip", "cut-short", "zstd"],
 )
 def test_a_configuration_that_is_packed_is_no_larger_than_it_may_be(
     tmp_path, hostile, encoding, content, words
