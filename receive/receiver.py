@@ -344,7 +344,7 @@ class Receiver:
             return False
         # In this order: what came before the ends of the streams is in the window by now.
         over = self._window.is_over(self._scans.epoch)
-        if not self._window.is_empty():
+        if not self._window.is_empty(self._scans.epoch):
             return False
         return over or (
             self._window.some_end_was_lost(tcp=self._tcp)

@@ -25,6 +25,11 @@ BACK_RUN = 2
 """Times that follow each other, far behind the newest: their stream has gone back."""
 
 
+def next_ticks(state: SharedState) -> np.uint64:
+    """Return how far the next integration is at most from one."""
+    return np.uint64(state.get("interval_ticks") * 5 // 4)
+
+
 class Beliefs:
     """Judges entries of doubtful time, in the collector's thread.
 
@@ -155,16 +160,16 @@ class Beliefs:
         ]
         times = state.entry_time[others]
         apart = np.maximum(times, ticks) - np.minimum(times, ticks)
+        next_one = apart <= next_ticks(state)
         if state.entry_belief[slot] == Belief.PROBATION:
             believed = state.entry_belief[others] == Belief.BELIEVED
             if bool(np.any(believed & (apart <= span))):
                 return True
             if not np.all(apart <= span):
                 # Some of them are somebody else's: those that follow each other, whole, are not.
-                next_one = apart <= np.uint64(state.get("interval_ticks") * 5 // 4)
                 whole = state.seen[others].all(axis=1)
                 return bool(state.seen[slot].all() and np.any(next_one & whole))
-        return bool(seen > 1 or np.any(apart <= span)) and self._is_free(slot, now_s)
+        return bool(seen > 1 or np.any(next_one)) and self._is_free(slot, now_s)
 
     def _is_free(self, slot: int, now_s: float) -> bool:
         """Whether nothing comes any more where the streams of an entry's epoch were."""

@@ -62,16 +62,6 @@ def have_ended(shared, epoch):
 
 
 @njit(nogil=True)
-def is_quiet(shared):
-    """Return whether nothing has come for a while of what goes on, on any stream."""
-    streams = numba.carray(intp_to_voidptr(shared[0].streams), shared[0].groups, dtype=STREAM_DTYPE)
-    last = streams[0].last_ms
-    for other in range(1, shared[0].groups):
-        last = max(last, streams[other].last_ms)
-    return shared[0].now_ms - last > shared[0].quiet_ms
-
-
-@njit(nogil=True)
 def past_missed(shared, opened, state, epochs, epoch):
     """Return the epoch to go on in for a stream that has brought no data in `epoch`.
 

@@ -12,7 +12,7 @@ BRIEF_GAPS = 2.0
 """The same where more speaks for its end than that nothing comes."""
 LEAST_QUIET_S = 0.5
 """A sender on a busy machine may be held up so long."""
-LEAST_BRIEF_S = 0.1
+LEAST_BRIEF_S = 0.25
 MOST_QUIET_S = 5.0
 """Nothing waits longer for what is over, unless integrations themselves take so long."""
 

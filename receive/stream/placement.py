@@ -26,7 +26,6 @@ from receive.stream.epochs import (
     counts_tell,
     enter_epoch,
     goes_back,
-    is_quiet,
     may_open,
     open_epoch,
     past_missed,
@@ -268,8 +267,6 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
                 if not stream[0].pending_follows or heap_count >= stream[0].pending_count:
                     stream[0].pending = 0
                     stream[0].starts_undone += 1
-            elif opened[0] <= settled[0] and is_quiet(shared):
-                final = True
             elif fits and not tell:
                 own = True
         else:
@@ -405,7 +402,6 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
         stream[0].regular = min(stream[0].regular + 1, 3) if follows else 0
         stream[0].step = step if follows else 1
         stream[0].last_count = heap_count
-        stream[0].last_ms = stream[0].last_ms if unsettled else shared[0].now_ms
         stream[0].newest_ticks = max(stream[0].newest_ticks, ticks)
         if stream[0].ended and (not stream[0].stop_follows or heap_count > stream[0].stop_count):
             # An end that is followed by more was none.

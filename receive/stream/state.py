@@ -169,8 +169,6 @@ SHARED_DTYPE = np.dtype(
         ("interval_ticks", np.int64),
         ("span_ticks", np.int64),
         ("now_ms", np.int64),
-        # How long nothing of an old scan comes when it is taken to be over.
-        ("quiet_ms", np.int64),
         # Starts and ends come from whoever sends the data: over a connection.
         ("trusted", np.int64),
         ("reject_unknown", np.int64),
@@ -224,8 +222,7 @@ STREAM_DTYPE = np.dtype(
         ("step", np.int64),
         # How many counts in turn have followed the last one.
         ("regular", np.int64),
-        # When that was, and the latest time that such a heap brought in this epoch.
-        ("last_ms", np.int64),
+        # The latest time that such a heap brought in this epoch.
         ("newest_ticks", np.uint64),
         # Of heaps far from the newest time: the last one, and whether its count followed the
         # stream's; the last one before what the stream had brought, and how many have followed

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from receive.stream.atomics import full_fence
-from receive.stream.beliefs import Beliefs
+from receive.stream.beliefs import Beliefs, next_ticks
 from receive.stream.dump import BufferPool, Dump
 from receive.stream.pace import Pace
 from receive.stream.scan_ids import ScanIds
@@ -151,12 +151,10 @@ class Window:
         handed = self._hand_on_next(limit) if now_s < self._due_s else []
         if handed:
             self.pace.moved(now_s)
-            state.set("quiet_ms", int(self.pace.quiet_s * 1000))
             self._open()
             return handed
         self._mark = self._marked()
         live = self._look(now_s)
-        state.set("quiet_ms", int(self.pace.quiet_s * 1000))
         unsettled = state.epoch > state.settled_epoch
         if unsettled:
             self._settle(live, now_s)
@@ -179,10 +177,13 @@ class Window:
         """When a heap was last begun or completed, monotonic."""
         return self.pace.moved_s
 
-    def is_empty(self) -> bool:
-        """Whether no dump is in the window."""
+    def is_empty(self, epoch: int | None = None) -> bool:
+        """Whether no dump is in the window; none up to a start of the sender, if one is given."""
         state = self._state
-        return not count_live(state.entry_state, state.get("tail"), state.get("head"))
+        if not count_live(state.entry_state, state.get("tail"), state.get("head")):
+            return True
+        live = state.entry_state == EntryState.LIVE
+        return epoch is not None and not np.any(live & (state.entry_epoch <= epoch))
 
     def is_over(self, epoch: int) -> bool:
         """Whether every stream has ended this start of the sender, or has begun a newer one."""
@@ -245,7 +246,9 @@ class Window:
                     state.newest[row] = state.horizon[row] = state.dropped_until[row] = 0
                     self._scan_ids.forget(forgotten)
                 return
-            expected = bool(streams["chained"][there].any())
+            if not self._is_witnessed(live, epoch):
+                return
+            expected = bool(streams["chained"][there].any()) or self.is_over(state.settled_epoch)
             wait_s = self.pace.brief_s if expected else self.pace.quiet_s
             if not self.pace.moved_s:
                 return
@@ -254,6 +257,25 @@ class Window:
                 return
             state.settled[0] = max(epoch, state.settled_epoch)
             self.pace.moved_s = max(self.pace.moved_s, float(self._moved_s[epoch % EPOCHS]))
+
+    def _is_witnessed(self, live: _Live, epoch: int) -> bool:
+        """Whether more than one heap says that a start of the sender, or a later one, was one."""
+        state = self._state
+        streams = state.streams
+        of_it = (state.entry_epoch[live.slots] >= epoch) & (
+            state.entry_state[live.slots] == EntryState.LIVE
+        )
+        if np.any(live.seen[of_it] > 1):
+            return True
+        slots = live.slots[of_it]
+        ranked = slots[np.lexsort((state.entry_time[slots], state.entry_epoch[slots]))]
+        same = np.diff(state.entry_epoch[ranked]) == 0
+        near = np.diff(state.entry_time[ranked]) <= next_ticks(state)
+        if np.any(same & near):
+            return True
+        # The only integration that a sender sends is followed by its end.
+        ended = (streams["ended"] != 0) & (streams["stop_follows"] != 0)
+        return bool(np.any(ended & (streams["epoch"] >= epoch) & (streams["data_in_epoch"] > 0)))
 
     def _look(self, now_s: float) -> _Live:
         state = self._state

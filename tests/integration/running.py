@@ -99,7 +99,7 @@ class Running:
         """Wait until nothing that came so far can be taken for the next sender's."""
         state = self.receiver._state
         wait_until(lambda: not self.believed_entries(), "all was handed on")
-        later_ms = state.get("now_ms") + max(REPEATED_START_MS, state.get("quiet_ms"))
+        later_ms = state.get("now_ms") + REPEATED_START_MS
         wait_until(lambda: state.get("now_ms") > later_ms, "a start heap is a new one")
 
     def believed_entries(self) -> int:
