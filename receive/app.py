@@ -322,9 +322,8 @@ def _summary_lines(outcome: Outcome) -> list[str]:
     lines += [str(error) for error in outcome.errors]
     dumps = sum(scan.dumps for scan in outcome.scans)
     amount = format_amount(total, outcome.seconds)
-    lines.append(
-        last_line(dumps, amount, outcome.ended_by, verdict(outcome.ends, lost=outcome.lost))
-    )
+    said = verdict(outcome.ends, lost=outcome.lost, refused=outcome.refused)
+    lines.append(last_line(dumps, amount, outcome.ended_by, said))
     return lines
 
 

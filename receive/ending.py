@@ -161,13 +161,30 @@ def is_incomplete(scans: Sequence[ScanEnd | None]) -> bool:
     return not scans or any(end is not None and end.is_incomplete for end in scans)
 
 
-def verdict(scans: Sequence[ScanEnd | None], *, lost: bool) -> str:
-    """Return the last words on a run: that nothing was lost only if nothing can have been."""
+def verdict(
+    scans: Sequence[ScanEnd | None], *, lost: bool, refused: Mapping[str, int] | None = None
+) -> str:
+    """Return the last words on a run: that nothing was lost only if nothing can have been.
+
+    Parameters
+    ----------
+    scans
+        How its scans ended.
+    lost
+        Whether anything is known to be missing.
+    refused
+        Heaps that were refused, by reason, duplicates left out: whose they were nobody knows.
+    """
     short = [(n, end) for n, end in enumerate(scans, 1) if end is not None and end.is_incomplete]
     if not scans and not lost:
         return "nothing came"
     if not short:
-        return "DATA WERE LOST" if lost else "nothing was lost"
+        if lost:
+            return "DATA WERE LOST"
+        if not refused:
+            return "nothing was lost"
+        reasons = ", ".join(f"{reason} {count}" for reason, count in refused.items())
+        return f"nothing is missing, but {sum(refused.values())} heaps were refused ({reasons})"
     number, end = short[0]
     text = f"scan {number}: {end.text()}" if len(scans) > 1 else end.text()
     more = f" (and of {len(short) - 1} other scans not all)" if len(short) > 1 else ""

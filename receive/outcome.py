@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,14 @@ class Outcome:
             or any(self.refused_outside.values())
             or self.after_end > 0
         )
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """Heaps that were refused in its scans, duplicates left out; by reason."""
+        counts: Counter[str] = Counter()
+        for scan in self.scans:
+            counts.update(scan.refused_by_reason())
+        return counts
 
     @property
     def ends(self) -> list[ScanEnd | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from receive.ending import ScanEnd, last_line, most_telling, verdict
@@ -92,7 +93,12 @@ def lines(merged: Mapping[str, Any]) -> list[str]:
     told += consumers.get("errors", [])
     dumps = sum(scan["integrations"] for scan in merged["scans"])
     amount = format_amount(merged["payload_bytes"], merged["seconds"])
-    said = verdict(ends, lost=merged["lost"])
+    refused: Counter[str] = Counter()
+    for scan in merged["scans"]:
+        for group in scan["groups"]:
+            refused.update(group["refused"])
+    del refused["duplicate"]
+    said = verdict(ends, lost=merged["lost"], refused=refused)
     told.append(last_line(dumps, amount, merged.get("ended_by"), said))
     return told
 

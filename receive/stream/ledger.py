@@ -134,6 +134,14 @@ class ScanLedger:
         """Return how many heaps were refused for a reason."""
         return int(self.refused[:, reason].sum())
 
+    def refused_by_reason(self) -> dict[str, int]:
+        """Return how many heaps were refused, by reason, duplicates left out."""
+        return {
+            text: self.refused_total(reason)
+            for reason, text in REASON_TEXT.items()
+            if reason is not Reason.DUPLICATE and self.refused_total(reason)
+        }
+
     def as_dict(self) -> dict[str, Any]:
         """Return the ledger for a summary file."""
         malformed = {REASON_TEXT[r]: self.refused_total(r) for r in MALFORMED}

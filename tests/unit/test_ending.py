@@ -109,6 +109,8 @@ def test_what_there_may_be_more_of(end: ScanEnd, text: str) -> None:
     several = verdict([whole, end, end], lost=False)
     assert several == f"scan 2: {text} (and of 1 other scans not all)"
     assert verdict([whole, whole], lost=False) == "nothing was lost"
+    said = verdict([whole, whole], lost=False, refused={"late": 1, "bad-time": 2})
+    assert said == "nothing is missing, but 3 heaps were refused (late 1, bad-time 2)"
     assert verdict([], lost=False) == "nothing came"
 
 
