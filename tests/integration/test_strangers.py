@@ -18,6 +18,7 @@ from tests.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from receive.outcome import Outcome
     from tests.integration.running import Running
 
     Receive = Callable[..., Running]
@@ -32,10 +33,12 @@ def observation_of(seed: int = 1, **more: Any) -> Observation:
     return Observation(times=2 * RECEIVED, channels=8, per_stream=2, antennas=3, seed=seed, **more)
 
 
-def send(running: Running, observation: Observation, stranger: Stranger) -> None:
+def send(
+    running: Running, observation: Observation, stranger: Stranger, *, tcp: bool = False
+) -> None:
     """Send integrations to the receiver, and have the stranger begin with the second, at latest."""
     pause = threading.Event()
-    with Sender(running.ports) as sender, contextlib.ExitStack() as stack:
+    with Sender(running.ports, tcp=tcp) as sender, contextlib.ExitStack() as stack:
         for stream in range(STREAMS):
             sender.send(stream, observation.start(stream))
         for index in range(RECEIVED):
@@ -50,20 +53,43 @@ def send(running: Running, observation: Observation, stranger: Stranger) -> None
         running.recorder.wait_for(RECEIVED)
 
 
-@pytest.mark.parametrize("seed", range(14))
-def test_every_integration_arrives_whoever_else_sends(receive: Receive, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("sources", "seed"),
+    [
+        *(("any", seed) for seed in range(14)),
+        *(("first", seed) for seed in range(13)),
+        *(("127.0.0.1/32", seed) for seed in range(13)),
+    ],
+)
+def test_every_integration_arrives_whoever_else_sends(
+    receive: Receive, sources: str, seed: int
+) -> None:
     """Stops, starts, old and future heaps and noise, a thousand packets a second."""
     observation = observation_of(seed)
-    running = receive(observation)
+    running = receive(observation, reception__sources=[sources])
     send(running, observation, Stranger(running.ports, observation, seed))
     outcome = running.finish()
+    assert running.refused(Reason.BAD_TIME) + running.refused(Reason.LATE) > 0 or sources != "any"
+    assert_whole(running, observation, outcome)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_integration_arrives_whoever_else_connects(receive: Receive, seed: int) -> None:
+    """Connections that bring nothing, or noise, while the sender's are open."""
+    observation = observation_of(seed)
+    running = receive(observation, reception__transport="tcp")
+    send(running, observation, Stranger(running.ports, observation, seed, tcp=True), tcp=True)
+    assert_whole(running, observation, running.finish())
+
+
+def assert_whole(running: Running, observation: Observation, outcome: Outcome) -> None:
+    """See that what was sent is there, as one scan that its streams ended."""
     assert_same(running.recorder.taken, observation, range(RECEIVED))
     (ledger,) = outcome.scans
     assert (ledger.scan_id, ledger.missing) == (observation.scan_id, 0)
     assert ledger.end is not None
     assert ledger.end.by is EndedBy.STREAMS_ENDED
     assert ledger.expected == int(ledger.received.sum())
-    assert running.refused(Reason.BAD_TIME) + running.refused(Reason.LATE) > 0
 
 
 def stop_of_others(count: int) -> list[bytes]:
