@@ -16,6 +16,7 @@ from casacore.tables import table
 
 from receive.errors import OutputError
 from receive.measurement_set.name_lock import NameLock, held_by
+from receive.measurement_set.try_folder import make_try_folder
 from tests.commands import ok, options, run, send, start_receiver
 from tests.waiting import wait_until
 
@@ -176,6 +177,26 @@ def test_what_a_killed_receiver_left_is_removed_by_the_next(
     assert receiver.wait() == 0, receiver.log
     assert np.array_equal(column(tmp_path / "received.ms"), column(observation))
     assert not (tmp_path / ".received.ms.lock").exists()
+
+
+def test_tables_that_were_made_aside_are_removed_when_their_maker_is_dead(
+    tmp_path: Path,
+    observation: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    started: list[RunningReceiver],
+) -> None:
+    aside = tmp_path / "temporary"
+    aside.mkdir()
+    monkeypatch.setenv("TMPDIR", str(aside))
+    left, held = make_try_folder(aside, "vis-receive")
+    os.close(held)
+    in_use, held = make_try_folder(aside, "vis-receive")
+    (aside / ".vis-receive.txt").touch()
+    receiver = start_receiver(tmp_path, observation, TCP)
+    started.append(receiver)
+    assert not left.exists()
+    assert sorted(aside.iterdir()) == sorted([in_use, aside / ".vis-receive.txt"])
+    os.close(held)
 
 
 def test_nothing_is_removed_while_its_owner_lives(
