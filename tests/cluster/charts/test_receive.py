@@ -107,6 +107,19 @@ def test_the_service_is_headless_and_publishes_what_is_ready(helm):
     assert "ports" not in off.one("Service")["spec"]
 
 
+@pytest.mark.parametrize("given", ["SingleStack", "RequireDualStack", ""])
+def test_the_families_of_the_services_names(helm, given):
+    service = helm.template("receive").one("Service")
+    assert service["spec"]["ipFamilyPolicy"] == "PreferDualStack"
+    service = helm.template("receive", "--set", f"service.ipFamilyPolicy={given}").one("Service")
+    assert service["spec"].get("ipFamilyPolicy", "") == given
+
+
+def test_families_that_kubernetes_does_not_know_are_refused(helm):
+    message = helm.refusal("receive", "--set", "service.ipFamilyPolicy=Both")
+    assert "ipFamilyPolicy" in message
+
+
 def test_probes_ask_the_monitor_and_starting_may_take_start_timeout(helm):
     receiver = helm.template("receive", "--set", "results.start_timeout=90").containers["receiver"]
     startup = receiver["startupProbe"]
