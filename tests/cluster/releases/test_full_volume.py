@@ -78,7 +78,7 @@ def small_volume(cluster: LocalCluster, namespace: str) -> Iterator[None]:
         image.unlink()
 
 
-def test_a_full_volume_ends_the_receiver_and_keeps_what_was_closed(
+def test_a_volume_that_stays_full_ends_the_receiver_and_keeps_what_was_closed(
     cluster: Cluster, namespace: str
 ) -> None:
     assert isinstance(cluster, LocalCluster)
@@ -92,6 +92,7 @@ def test_a_full_volume_ends_the_receiver_and_keeps_what_was_closed(
                 "transmission.time_interval": 0.01,
                 "reader.num_repeats": 1000,
                 "consumer.max_dumps_per_ms": 60,
+                "consumer.retry": 2,
             }
         )
         assert release.wait_until_ended() == "Failed", release.everything()
