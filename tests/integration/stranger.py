@@ -52,14 +52,18 @@ class Stranger:
         self._ports = ports
         self._observation = observation
         self._rng = random.Random(seed)
-        # Counts of its own: some as small as the sender's, some from anywhere.
-        self._count = 1 if seed % 2 else self._rng.getrandbits(47)
+        self._count = 1 if self.counts_as_the_sender(seed) else self._rng.getrandbits(47)
         self._stop = threading.Event()
         self._sockets = []
         if not tcp:
             for host in range(2, 6):
                 self._sockets.append(udp_socket(f"127.0.0.{host}"))
         self._thread = threading.Thread(target=self._connect if tcp else self._send, daemon=True)
+
+    @staticmethod
+    def counts_as_the_sender(seed: int) -> bool:
+        """Whether its heaps' counts begin where the sender's do; else they are from anywhere."""
+        return bool(seed % 2)
 
     @property
     def began(self) -> bool:

@@ -27,7 +27,13 @@ OF_THE_CLOCK = {
     *("time.time", "time.time_ns", "time.localtime", "time.gmtime", "time.ctime"),
     *("datetime.now", "datetime.utcnow", "datetime.today", "date.today"),
 }
-MAY_ASK = {"measurement_set/history.py", "cli.py", "monitor/status.py", "download.py"}
+MAY_ASK = {
+    "measurement_set/history.py",
+    "measurement_set/name_lock.py",
+    "cli.py",
+    "monitor/status.py",
+    "download.py",
+}
 """The dates of lines in HISTORY and in the log, and since when a receiver runs, are what the clock
 says; a server may name the date when it wants to be asked again."""
 
