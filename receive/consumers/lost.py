@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from receive.icd.payload import PayloadPart
 
 MAX_WAITING = 10_000
-"""Of a disk that takes nothing for long, so many get rows when it does: memory is bounded."""
+"""So many integrations get rows when a disk takes data again: memory is bounded."""
 
 
 class LostIntegrations:
