@@ -7,7 +7,7 @@ that really has jumped loses nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,8 +21,15 @@ if TYPE_CHECKING:
 
     from receive.stream.pace import Pace
 
-BACK_RUN = 2
-"""Times that follow each other, far behind the newest: their stream has gone back."""
+FAR_RUN = 2
+"""So many times, of all streams together, have gone on from the first of where they are new: they
+have moved there.  One, if there is one stream only."""
+
+
+def have_moved(state: SharedState, streams: NDArray[Any]) -> bool:
+    """Whether some streams have brought heaps that go on from each other where they are new."""
+    run = int(state.streams["far_run"][streams].sum())
+    return run >= min(FAR_RUN, state.layout.group_count)
 
 
 def next_ticks(state: SharedState) -> np.uint64:
@@ -169,7 +176,18 @@ class Beliefs:
                 # Some of them are somebody else's: those that follow each other, whole, are not.
                 whole = state.seen[others].all(axis=1)
                 return bool(state.seen[slot].all() and np.any(next_one & whole))
+        elif not (state.get("trusted") or self._moved_on(slot)):
+            return False
         return bool(seen > 1 or np.any(next_one)) and self._is_free(slot, now_s)
+
+    def _moved_on(self, slot: int) -> bool:
+        """Whether all streams have brought an entry that is far away, or some went on from it."""
+        state = self._state
+        groups = np.flatnonzero(state.seen[slot])
+        if 1 < len(groups) == state.layout.group_count:
+            return True
+        brought_by = np.unique(state.owner[state.entry_block[slot], groups])
+        return have_moved(state, brought_by)
 
     def _is_free(self, slot: int, now_s: float) -> bool:
         """Whether nothing comes any more where the streams of an entry's epoch were."""
@@ -270,13 +288,10 @@ class Beliefs:
         return bool(slots)
 
     def _went_back(self, slot: int) -> bool:
-        """Whether the streams of an entry have gone back in time, and not one heap alone."""
+        """Whether streams of an entry have brought newer times before."""
         state = self._state
-        groups = np.flatnonzero(state.seen[slot])
-        brought_by = state.owner[state.entry_block[slot], groups]
-        if 1 < len(groups) == state.layout.group_count:
-            return bool((state.streams["newest_ticks"][brought_by] > state.entry_time[slot]).any())
-        return bool((state.streams["back_run"][brought_by] >= BACK_RUN).any())
+        brought_by = state.owner[state.entry_block[slot], np.flatnonzero(state.seen[slot])]
+        return bool((state.streams["newest_ticks"][brought_by] > state.entry_time[slot]).any())
 
     def _was_reached(self, slot: int) -> bool:
         """Whether the streams, on their way, have come near a time that was far when it came.

@@ -77,6 +77,9 @@ def find_or_claim(shared, state, block, time, epochs, beliefs, searched, ticks, 
             time[slot] = ticks
             epochs[slot] = epoch
             beliefs[slot] = belief
+            ranks = numba.carray(intp_to_voidptr(shared[0].entry_rank), ENTRIES, dtype=np.int64)
+            ranks[slot] = shared[0].ranked
+            shared[0].ranked += belief == _BELIEVED or shared[0].trusted
             shared[0].doubted += belief != _BELIEVED
             fence()
             state[slot] = _LIVE

@@ -17,7 +17,8 @@ from numba import njit
 from spead2.numba import intp_to_voidptr
 
 from receive.stream.atomics import compare_and_swap, fence, raise_to
-from receive.stream.starts import follows_count, take_pending
+from receive.stream.far_times import follows_time, forget_far
+from receive.stream.starts import follows_count, take_pending, was_overtaken
 from receive.stream.state import (
     ABANDONED,
     BY_END_HEAP,
@@ -148,9 +149,7 @@ def enter_epoch(shared, stream, settled, epoch, state, block, seen, present, own
     stream[0].starts = 0
     stream[0].data_in_epoch = 0
     stream[0].newest_ticks = 0
-    stream[0].back_run = 0
-    stream[0].far_count = 0
-    stream[0].far_follows = 0
+    forget_far(stream)
     stream[0].regular = 0
     stream[0].channel_id = -1
     stream[0].baseline_count = -1
@@ -169,15 +168,18 @@ def goes_back(stream, count, ticks, interval, fits):
     if not fits:
         return False
     here = follows_count(stream[0].last_count, stream[0].step, count)
-    there = follows_count(stream[0].back_count, stream[0].back_step, count)
-    if stream[0].data_in_epoch == 0 and stream[0].chained:
-        return there and not here
-    if here and stream[0].chained:
-        return False
+    last, step = stream[0].back_count, stream[0].back_step
+    there = follows_count(last, step, count) or was_overtaken(
+        last, stream[0].back_newest_ticks, step, count, ticks
+    )
+    last = stream[0].newest_ticks
+    if here and there and last == 0:
+        return not stream[0].chained
     if here and there:
         # The times decide: those of a scan go on by an interval.
-        last = stream[0].newest_ticks
-        return not (ticks > last and ticks - last <= interval + interval)
+        return not follows_time(stream[0].last_count, last, stream[0].step, count, ticks, interval)
+    if stream[0].data_in_epoch == 0 and stream[0].chained:
+        return there
     return there or (stream[0].back_regular == 0 and not here)
 
 
@@ -205,8 +207,7 @@ def return_to_settled(shared, stream, state, epochs, block, seen, present, owner
     stream[0].ended = 0
     stream[0].pending = 0
     stream[0].chained = 0
-    stream[0].back_run = 0
-    stream[0].far_count = 0
+    forget_far(stream)
     stream[0].starts_undone += 1
 
 

@@ -13,6 +13,8 @@ BRIEF_GAPS = 2.0
 LEAST_QUIET_S = 0.5
 """A sender on a busy machine may be held up so long."""
 LEAST_BRIEF_S = 0.25
+HELD_UP_S = 0.1
+"""A look that comes so long after the last one is late."""
 MOST_QUIET_S = 5.0
 """Nothing waits longer for what is over, unless integrations themselves take so long."""
 
@@ -40,7 +42,7 @@ class Pace:
     def looked(self, now_s: float) -> None:
         """Note that it was looked at: what came while nobody could look says nothing of gaps."""
         held_up_s = now_s - self._looked_s
-        if self.moved_s and held_up_s > LEAST_QUIET_S:
+        if self.moved_s and held_up_s > HELD_UP_S:
             self.moved_s += held_up_s
         self._looked_s = now_s
 

@@ -31,9 +31,10 @@ from receive.stream.epochs import (
     past_missed,
     return_to_settled,
 )
+from receive.stream.far_times import note_far
 from receive.stream.items import addresses, scan_at, swap16, swap32
 from receive.stream.layout import CONTROL_BYTES, HEAD_ROOM_BYTES
-from receive.stream.starts import follows_count, keep_items, note_start
+from receive.stream.starts import follows_count, keep_items, note_start, was_overtaken
 from receive.stream.state import (
     CONTROL_ROWS,
     ENTRIES,
@@ -253,7 +254,15 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
         final = bool(shared[0].trusted)
         if not final:
             tell = counts_tell(stream)
-            own = fits and tell and follows_count(stream[0].last_count, stream[0].step, heap_count)
+            last, step = stream[0].last_count, stream[0].step
+            own = (
+                fits
+                and tell
+                and (
+                    follows_count(last, step, heap_count)
+                    or was_overtaken(last, stream[0].newest_ticks, step, heap_count, ticks)
+                )
+            )
             behind = follows_count(stream[0].pending_count, stream[0].step, heap_count)
             if own and stream[0].pending_follows and behind:
                 own = False
@@ -300,6 +309,7 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
             slot = other
     unsettled = epoch > settled[0]
     follows = unsettled or follows_count(stream[0].last_count, stream[0].step, heap_count)
+    noted = goes_on = False
     while slot < 0:
         # What found no buffer has moved the streams on, too.
         reference = max(newest[epoch % EPOCHS], dropped_until[epoch % EPOCHS])
@@ -321,11 +331,12 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
                 most = max(most, pool // 2 if known else pool // 8)
         elif apart(ticks, reference) > span:
             belief = np.int64(_TENTATIVE)
-            far = follows_count(stream[0].far_count, stream[0].step, heap_count)
-            last = stream[0].far_ticks
-            if follows or (far and stream[0].far_follows):
+            if not noted:
+                goes_on = note_far(stream, heap_count, ticks, interval, follows)
+                noted = True
+            if follows or (goes_on and stream[0].far_follows):
                 belief = np.int64(_JUMPED)
-            elif far and ticks > last and ticks - last <= interval + interval:
+            elif goes_on:
                 belief = np.int64(_MOVED)
             if belief != _TENTATIVE:
                 most = max(most, pool // 2)
@@ -353,19 +364,8 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
                 raise_to(dropped_until, epoch % EPOCHS, ticks)
             add(refused, group * _REASONS + _NO_BUFFER, 1)
             return
-    # A stream that goes back brings times that follow each other.
-    doubtful = beliefs[slot] != _BELIEVED and beliefs[slot] != _PROBATION
-    if doubtful:
-        stream[0].far_follows = follows or (
-            stream[0].far_follows and follows_count(stream[0].far_count, stream[0].step, heap_count)
-        )
-        stream[0].far_count = heap_count
-        stream[0].far_ticks = ticks
-    if doubtful and ticks < stream[0].newest_ticks:
-        last = stream[0].back_ticks
-        next_one = ticks > last and apart(ticks - last, interval) <= interval // np.uint64(4)
-        stream[0].back_run = stream[0].back_run + 1 if next_one else 1
-        stream[0].back_ticks = ticks
+    if unsettled or (not noted and beliefs[slot] != _BELIEVED and beliefs[slot] != _PROBATION):
+        note_far(stream, heap_count, ticks, interval, follows)
 
     # 4. Its place in the dump.
     places = numba.carray(intp_to_voidptr(shared[0].seen), ENTRIES * groups, dtype=np.uint8)
@@ -386,23 +386,28 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
     begun_at = numba.carray(intp_to_voidptr(shared[0].begun_at), (pool, groups), dtype=np.int64)
     owner[block, group] = stream[0].index
     begun_at[block, group] = stream[0].begun
-    sequence = numba.carray(intp_to_voidptr(shared[0].entry_sequence), ENTRIES, dtype=np.int64)[
-        slot
-    ]
-    latest = numba.carray(intp_to_voidptr(shared[0].group_latest), groups, dtype=np.int64)
-    raise_to(latest, group, sequence)
+    if beliefs[slot] == _BELIEVED or shared[0].trusted:
+        ranks = numba.carray(intp_to_voidptr(shared[0].entry_rank), ENTRIES, dtype=np.int64)
+        latest = numba.carray(intp_to_voidptr(shared[0].group_latest), groups, dtype=np.int64)
+        raise_to(latest, group, ranks[slot])
     if stream[0].data_in_epoch == 0 and stream[0].starts == 0:
         stream[0].epoch_begun_ms = shared[0].now_ms
         stream[0].first_count = heap_count
     stream[0].data_in_epoch += 1
-    if beliefs[slot] == _BELIEVED or reference == 0 or unsettled:
-        # What goes on regularly says what may follow.
-        step = heap_count - stream[0].last_count
-        follows = follows_count(stream[0].last_count, stream[0].step, heap_count)
-        stream[0].regular = min(stream[0].regular + 1, 3) if follows else 0
-        stream[0].step = step if follows else 1
-        stream[0].last_count = heap_count
-        stream[0].newest_ticks = max(stream[0].newest_ticks, ticks)
+    follows = follows_count(stream[0].last_count, stream[0].step, heap_count)
+    if unsettled:
+        # Somebody else's may be among them: the chain from the sender's start is kept to.
+        own = follows or not stream[0].chained
+    else:
+        own = beliefs[slot] == _BELIEVED or reference == 0
+    if own:
+        last, newest_there = stream[0].last_count, stream[0].newest_ticks
+        if not was_overtaken(last, newest_there, stream[0].step, heap_count, ticks):
+            # What goes on regularly says what may follow.
+            stream[0].regular = min(stream[0].regular + 1, 3) if follows else 0
+            stream[0].step = heap_count - last if follows else 1
+            stream[0].last_count = heap_count
+        stream[0].newest_ticks = max(newest_there, ticks)
         if stream[0].ended and (not stream[0].stop_follows or heap_count > stream[0].stop_count):
             # An end that is followed by more was none.
             stream[0].ended = 0

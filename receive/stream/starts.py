@@ -21,6 +21,15 @@ def follows_count(last, step, count):
 
 
 @njit(nogil=True)
+def was_overtaken(last, newest, step, count, ticks):
+    """Return whether a heap may be one that others of its stream, sent later, have overtaken.
+
+    ``last`` and ``newest`` are their count and their time.
+    """
+    return 0 < last - count <= NEAR_HEAPS * max(step, 1) and ticks < newest
+
+
+@njit(nogil=True)
 def is_repeated_start(shared, stream, heap_count):
     """Return whether a start heap is one that the network repeated, or delayed behind data."""
     if stream[0].reconnected or stream[0].ended:

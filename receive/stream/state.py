@@ -68,7 +68,7 @@ class Belief(IntEnum):
     """Far from the newest, with a heap count that follows the last one of its stream: discarded
     unless others agree, of which there may be many."""
     MOVED = 4
-    """The same, where count and time follow those of the last heap that came from so far."""
+    """The same, where count and time go on from those of a heap that came from so far."""
 
 
 class Reason(IntEnum):
@@ -117,6 +117,8 @@ REPEATED_START_MS = 500
 No sender starts, dies and starts again as quickly."""
 ABANDONED = 2
 """Value of `seen` for a heap whose sender began again before it was whole."""
+PUT_BACK = 3
+"""The same for one that went into a start that was none, and is now where it belongs."""
 BY_END_HEAP, BROKEN = 1, 2
 """Values of `ended`: the stream brought its end, or its connection ended without one."""
 
@@ -125,7 +127,7 @@ _POINTERS = (
     "entry_time",
     "entry_epoch",
     "entry_block",
-    "entry_sequence",
+    "entry_rank",
     "entry_belief",
     "opened",
     "settled",
@@ -157,6 +159,8 @@ SHARED_DTYPE = np.dtype(
         ("tail", np.int64),
         # Entries whose time was doubtful when they were claimed, and how many of them were judged.
         ("doubted", np.int64),
+        # Entries that were not: what may be somebody else's moves no window on.
+        ("ranked", np.int64),
         ("judged", np.int64),
         ("model_count", np.int64),
         ("pool", np.int64),
@@ -179,7 +183,15 @@ SHARED_DTYPE = np.dtype(
 )
 
 
-_INLINED = ("atomics.py", "entries.py", "epochs.py", "free_buffers.py", "items.py", "starts.py")
+_INLINED = (
+    "atomics.py",
+    "entries.py",
+    "epochs.py",
+    "far_times.py",
+    "free_buffers.py",
+    "items.py",
+    "starts.py",
+)
 
 
 def compiled_for() -> str:
@@ -224,14 +236,14 @@ STREAM_DTYPE = np.dtype(
         ("regular", np.int64),
         # The latest time that such a heap brought in this epoch.
         ("newest_ticks", np.uint64),
-        # Of heaps far from the newest time: the last one, and whether its count followed the
-        # stream's; the last one before what the stream had brought, and how many have followed
-        # that by an interval.
+        # Of heaps far from the newest time, those that go on from each other: the last one,
+        # whether the first one's count followed the stream's, how many times have followed the
+        # first, and how many heaps have come since that do not go on from them.
         ("far_count", np.int64),
         ("far_ticks", np.uint64),
         ("far_follows", np.int64),
-        ("back_ticks", np.uint64),
-        ("back_run", np.int64),
+        ("far_run", np.int64),
+        ("far_misses", np.int64),
         # The end of the stream; how many ends and starts were none, since data followed.
         ("ended", np.int64),
         ("stop_count", np.int64),
@@ -331,6 +343,8 @@ class SharedState:
         self.entry_epoch = np.zeros(ENTRIES, np.int64)
         self.entry_block = np.full(ENTRIES, -1, np.int64)
         self.entry_sequence = np.zeros(ENTRIES, np.int64)
+        self.entry_rank = np.zeros(ENTRIES, np.int64)
+        """How many entries that may not be somebody else's were claimed before it."""
         self.entry_belief = np.zeros(ENTRIES, np.int64)
         self.opened = np.zeros(1, np.int64)
         """The newest start of the sender that a stream has brought data of."""
@@ -344,6 +358,7 @@ class SharedState:
         self.begun_at = np.zeros((pool, groups), np.int64)
         self.scan_offset = np.full((pool + CONTROL_ROWS, groups), -1, np.int64)
         self.group_latest = np.full(groups, -1, np.int64)
+        """The highest rank of the entries, of those counted in ranks, that a group has brought."""
         self.group_data_bytes = np.array([layout.data_bytes(g) for g in range(groups)], np.int64)
         self.newest = np.zeros(EPOCHS, np.uint64)
         self.horizon = np.zeros(EPOCHS, np.uint64)

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from receive.stream.atomics import full_fence
-from receive.stream.beliefs import Beliefs, next_ticks
+from receive.stream.beliefs import Beliefs, have_moved
 from receive.stream.dump import BufferPool, Dump
 from receive.stream.pace import Pace
+from receive.stream.put_back import put_back_strays
 from receive.stream.scan_ids import ScanIds
-from receive.stream.state import ENTRIES, EPOCHS, Belief, EntryState, SharedState
+from receive.stream.state import ENTRIES, EPOCHS, PUT_BACK, Belief, EntryState, SharedState
 from receive.stream.survey import (
     close_complete,
     complete_mark,
@@ -157,6 +158,7 @@ class Window:
         live = self._look(now_s)
         unsettled = state.epoch > state.settled_epoch
         if unsettled:
+            put_back_strays(state, live.slots)
             self._settle(live, now_s)
         believed, discarded = self._beliefs.judge(live.slots, live.seen, now_s)
         for slot in discarded:
@@ -246,7 +248,7 @@ class Window:
                     state.newest[row] = state.horizon[row] = state.dropped_until[row] = 0
                     self._scan_ids.forget(forgotten)
                 return
-            if not self._is_witnessed(live, epoch):
+            if not self._is_witnessed(epoch):
                 return
             expected = bool(streams["chained"][there].any()) or self.is_over(state.settled_epoch)
             wait_s = self.pace.brief_s if expected else self.pace.quiet_s
@@ -258,24 +260,15 @@ class Window:
             state.settled[0] = max(epoch, state.settled_epoch)
             self.pace.moved_s = max(self.pace.moved_s, float(self._moved_s[epoch % EPOCHS]))
 
-    def _is_witnessed(self, live: _Live, epoch: int) -> bool:
-        """Whether more than one heap says that a start of the sender, or a later one, was one."""
-        state = self._state
-        streams = state.streams
-        of_it = (state.entry_epoch[live.slots] >= epoch) & (
-            state.entry_state[live.slots] == EntryState.LIVE
-        )
-        if np.any(live.seen[of_it] > 1):
+    def _is_witnessed(self, epoch: int) -> bool:
+        """Whether heaps that go on from each other say that a start of the sender was one."""
+        streams = self._state.streams
+        there = streams["epoch"] >= epoch
+        if have_moved(self._state, there):
             return True
-        slots = live.slots[of_it]
-        ranked = slots[np.lexsort((state.entry_time[slots], state.entry_epoch[slots]))]
-        same = np.diff(state.entry_epoch[ranked]) == 0
-        near = np.diff(state.entry_time[ranked]) <= next_ticks(state)
-        if np.any(same & near):
-            return True
-        # The only integration that a sender sends is followed by its end.
-        ended = (streams["ended"] != 0) & (streams["stop_follows"] != 0)
-        return bool(np.any(ended & (streams["epoch"] >= epoch) & (streams["data_in_epoch"] > 0)))
+        # The only integration that a sender sends is followed by the ends of its streams.
+        only = there & (streams["data_in_epoch"] == 1)
+        return bool((only & (streams["ended"] != 0) & (streams["stop_follows"] != 0)).all())
 
     def _look(self, now_s: float) -> _Live:
         state = self._state
@@ -305,7 +298,8 @@ class Window:
     def _discard(self, slot: int) -> None:
         """Count the heaps of an entry that was not believed as refused."""
         state = self._state
-        state.discarded[:, self._beliefs.reason(slot)] += state.seen[slot] != 0
+        refused = (state.seen[slot] != 0) & (state.seen[slot] != PUT_BACK)
+        state.discarded[:, self._beliefs.reason(slot)] += refused
         self._beliefs.judged(slot)
         dump = self._close(slot)
         # Not kept as what was handed on is: heaps of that time that come yet are no duplicates.
@@ -384,7 +378,7 @@ class Window:
     def _waited(self, slot: int, now_s: float) -> bool:
         """Return whether nothing can come any more that this dump would have overtaken."""
         state = self._state
-        newer = state.get("head") - int(state.entry_sequence[slot])
+        newer = state.get("ranked") - int(state.entry_rank[slot])
         return bool(newer > self._window or now_s - self._first_s[slot] > REORDER_GRACE_S)
 
     def _given_up(self, slot: int, waiting: int, now_s: float) -> bool:
@@ -396,15 +390,15 @@ class Window:
             ended = epoch < state.settled_epoch
             return bool(idle_s > (ENDED_GRACE_S if ended else self.ended_s()))
         missing = ~self._whole(slot)
-        sequence = int(state.entry_sequence[slot])
-        if (state.group_latest[missing] >= sequence + self._window).all():
+        rank = int(state.entry_rank[slot])
+        if (state.group_latest[missing] >= rank + self._window).all():
             return True
         if not state.get("backpressure") and waiting > self._window and not len(self.pool):
             return True
         if idle_s <= self._dump_timeout_s:
             return False
         packets = self._packets()
-        growing = (state.seen[slot] != 0) & missing & (state.group_latest <= sequence)
+        growing = (state.seen[slot] != 0) & missing & (state.group_latest <= rank)
         if packets > self._packets_seen and growing.any():
             self._progress_s[slot] = now_s
             self._packets_seen = packets
