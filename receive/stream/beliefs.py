@@ -26,6 +26,10 @@ FAR_RUN = 2
 have moved there.  One, if there is one stream only."""
 
 
+BACK_RUN = 2
+"""Times that follow each other, far behind the newest: their stream has gone back."""
+
+
 def have_moved(state: SharedState, streams: NDArray[Any]) -> bool:
     """Whether some streams have brought heaps that go on from each other where they are new."""
     run = int(state.streams["far_run"][streams].sum())
@@ -202,13 +206,19 @@ class Beliefs:
         ):
             # Of a stream that is behind the others: it takes nobody's place.
             return True
-        if self._is_over(epoch):
+        if self._is_over(epoch) and not self._ended_there(slot):
             # Behind the ends of all streams others may come, but not what they end.
             return False
         pace = self._pace
         waits_s = {Belief.JUMPED: pace.brief_s, Belief.MOVED: pace.quiet_s}
         wait_s = waits_s.get(Belief(int(state.entry_belief[slot])), pace.long_s)
         return now_s - self._pace.moved_s > wait_s
+
+    def _ended_there(self, slot: int) -> bool:
+        """Whether the ends of the streams of an entry are those of what is far away."""
+        state = self._state
+        brought_by = state.owner[state.entry_block[slot], np.flatnonzero(state.seen[slot])]
+        return bool((state.streams["stop_follows_far"][brought_by] != 0).all())
 
     def _turned_out_far(self, slot: int) -> bool:
         """Whether an entry came before anything was believed, and is far from what is now."""
@@ -288,10 +298,13 @@ class Beliefs:
         return bool(slots)
 
     def _went_back(self, slot: int) -> bool:
-        """Whether streams of an entry have brought newer times before."""
+        """Whether the streams of an entry have gone back in time, and not one heap alone."""
         state = self._state
-        brought_by = state.owner[state.entry_block[slot], np.flatnonzero(state.seen[slot])]
-        return bool((state.streams["newest_ticks"][brought_by] > state.entry_time[slot]).any())
+        groups = np.flatnonzero(state.seen[slot])
+        brought_by = state.owner[state.entry_block[slot], groups]
+        if 1 < len(groups) == state.layout.group_count:
+            return bool((state.streams["newest_ticks"][brought_by] > state.entry_time[slot]).any())
+        return bool((state.streams["back_run"][brought_by] >= BACK_RUN).any())
 
     def _was_reached(self, slot: int) -> bool:
         """Whether the streams, on their way, have come near a time that was far when it came.

@@ -140,6 +140,7 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
         ):
             return_to_settled(shared, stream, state, epochs, blocks, seen, present, owner)
         stream[0].stop_follows = follows_count(stream[0].last_count, stream[0].step, heap_count)
+        stream[0].stop_follows_far = follows_count(stream[0].far_count, stream[0].step, heap_count)
         stream[0].stop_count = heap_count
         stream[0].ended = 1
         return
@@ -332,7 +333,7 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
         elif apart(ticks, reference) > span:
             belief = np.int64(_TENTATIVE)
             if not noted:
-                goes_on = note_far(stream, heap_count, ticks, interval, follows)
+                goes_on = note_far(stream, heap_count, ticks, interval, follows, shared[0].trusted)
                 noted = True
             if follows or (goes_on and stream[0].far_follows):
                 belief = np.int64(_JUMPED)
@@ -365,7 +366,7 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
             add(refused, group * _REASONS + _NO_BUFFER, 1)
             return
     if unsettled or (not noted and beliefs[slot] != _BELIEVED and beliefs[slot] != _PROBATION):
-        note_far(stream, heap_count, ticks, interval, follows)
+        note_far(stream, heap_count, ticks, interval, follows, shared[0].trusted)
 
     # 4. Its place in the dump.
     places = numba.carray(intp_to_voidptr(shared[0].seen), ENTRIES * groups, dtype=np.uint8)

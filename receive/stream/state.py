@@ -244,10 +244,16 @@ STREAM_DTYPE = np.dtype(
         ("far_follows", np.int64),
         ("far_run", np.int64),
         ("far_misses", np.int64),
-        # The end of the stream; how many ends and starts were none, since data followed.
+        # The last one before what the stream had brought, and how many have followed that by an
+        # interval.
+        ("back_ticks", np.uint64),
+        ("back_run", np.int64),
+        # The end of the stream, and whether its count follows those of the heaps before, or of
+        # those far away; how many ends and starts were none, since data followed.
         ("ended", np.int64),
         ("stop_count", np.int64),
         ("stop_follows", np.int64),
+        ("stop_follows_far", np.int64),
         ("stops_undone", np.int64),
         ("starts_undone", np.int64),
         ("reconnected", np.int64),

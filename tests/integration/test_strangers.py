@@ -204,8 +204,14 @@ def test_a_time_of_the_model_far_away_is_not_believed_alone(
     assert running.refused(Reason.BAD_TIME) == 1
 
 
-def test_a_sender_that_was_not_heard_for_long_loses_nothing_more(receive: Receive) -> None:
-    """Its link was down: its times and counts are far from the last ones, and follow each other."""
+@pytest.mark.parametrize("pace_s", [PACE_S, 0.0])
+def test_a_sender_that_was_not_heard_for_long_loses_nothing_more(
+    receive: Receive, pace_s: float
+) -> None:
+    """Its link was down: its times and counts are far from the last ones, and follow each other.
+
+    However soon it ends.
+    """
     observation = Observation(times=300, per_stream=4)
     running = receive(observation)
     pause = threading.Event()
@@ -219,7 +225,7 @@ def test_a_sender_that_was_not_heard_for_long_loses_nothing_more(receive: Receiv
                 if index in heard:
                     sender.send(stream, heap)
             if index in heard:
-                pause.wait(PACE_S)
+                pause.wait(pace_s)
         sender.end(observation)
         outcome = running.finish()
     (ledger,) = outcome.scans
