@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from receive.stream.starts import follows_count
+from receive.stream.starts import follows_count, was_overtaken
 
 _PATIENCE = 2
 """So many heaps more than have gone on from each other may come that do not."""
@@ -38,8 +38,14 @@ def note_far(stream, count, ticks, interval, follows, trusted):
         stream[0].back_run = stream[0].back_run + 1 if next_one else 1
         stream[0].back_ticks = ticks
     last_count, last = stream[0].far_count, stream[0].far_ticks
-    by_count = last > 0 and follows_count(last_count, stream[0].step, count)
-    by_time = by_count and follows_time(last_count, last, stream[0].step, count, ticks, interval)
+    step = stream[0].step
+    by_count = last > 0 and follows_count(last_count, step, count)
+    by_time = by_count and follows_time(last_count, last, step, count, ticks, interval)
+    if was_overtaken(last_count, last, step, count, ticks) and follows_time(
+        count, ticks, step, last_count, last, interval
+    ):
+        stream[0].far_run = min(stream[0].far_run + 1, _LONG)
+        return True
     patient = last > 0 and stream[0].far_misses < stream[0].far_run + _PATIENCE
     if not by_time and patient and not trusted:
         stream[0].far_misses += 1

@@ -39,12 +39,17 @@ class Pace:
     _gap_s: float = 0.0
     _looked_s: float = 0.0
 
-    def looked(self, now_s: float) -> None:
-        """Note that it was looked at: what came while nobody could look says nothing of gaps."""
-        held_up_s = now_s - self._looked_s
-        if self.moved_s and held_up_s > HELD_UP_S:
-            self.moved_s += held_up_s
-        self._looked_s = now_s
+    def looked(self, now_s: float) -> float:
+        """Note that it was looked at; return for how long nobody could look.
+
+        That nothing was seen to come in that time says nothing.
+        """
+        since_s, self._looked_s = now_s - self._looked_s, now_s
+        if since_s <= HELD_UP_S or since_s == now_s:
+            return 0.0
+        if self.moved_s:
+            self.moved_s += since_s
+        return since_s
 
     def moved(self, now_s: float) -> None:
         """Note that something has come."""

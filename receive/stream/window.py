@@ -107,7 +107,9 @@ class Window:
 
     def has_news(self, now_s: float) -> bool:
         """Whether a step would find anything that the last one did not."""
-        self.pace.looked(now_s)
+        if held_up_s := self.pace.looked(now_s):
+            self._first_s += held_up_s
+            self._progress_s += held_up_s
         self._state.set("now_ms", int(now_s * 1000))
         return (
             now_s >= self._due_s
