@@ -36,6 +36,14 @@ def have_moved(state: SharedState, streams: NDArray[Any]) -> bool:
     return run >= min(FAR_RUN, state.layout.group_count)
 
 
+def follow_each_other(state: SharedState, slots: NDArray[np.int64]) -> bool:
+    """Whether two of some entries are next to each other."""
+    ordered = slots[np.lexsort((state.entry_time[slots], state.entry_epoch[slots]))]
+    same = np.diff(state.entry_epoch[ordered]) == 0
+    near = np.diff(state.entry_time[ordered]) <= next_ticks(state)
+    return bool(np.any(same & near))
+
+
 def next_ticks(state: SharedState) -> np.uint64:
     """Return how far the next integration is at most from one."""
     return np.uint64(state.get("interval_ticks") * 5 // 4)

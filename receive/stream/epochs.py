@@ -133,7 +133,6 @@ def enter_epoch(shared, stream, settled, epoch, state, block, seen, present, own
         left[stream[0].epoch % EPOCHS, stream[0].index] = 2 * stream[0].epoch + ended
     if stream[0].epoch <= settled[0]:
         stream[0].back_epoch = stream[0].epoch
-        stream[0].back_ended = stream[0].ended
         stream[0].back_data = stream[0].data_in_epoch
         stream[0].back_starts = stream[0].starts
         stream[0].back_start_count = stream[0].start_count

@@ -13,6 +13,8 @@ BRIEF_GAPS = 2.0
 LEAST_QUIET_S = 0.5
 """A sender on a busy machine may be held up so long."""
 LEAST_BRIEF_S = 0.25
+TOGETHER_S = 0.02
+"""The gap between integrations that came between two looks."""
 HELD_UP_S = 0.1
 """A look that comes so long after the last one is late."""
 MOST_QUIET_S = 5.0
@@ -56,6 +58,10 @@ class Pace:
         if self.moved_s:
             self._gap_s = max(now_s - self.moved_s, MEMORY * self._gap_s)
         self.moved_s = now_s
+
+    def came_together(self) -> None:
+        """Note that integrations that follow each other came at one time: not at their own pace."""
+        self._gap_s = self._gap_s or TOGETHER_S
 
     def resumed(self, now_s: float) -> None:
         """Note that something goes on for which others had to agree: that took its time."""

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 ENTRIES = 8192
 """Slots of the table: twice the largest pool, so that heaps of closed dumps are still known."""
-EPOCHS = 16
+EPOCHS = 32
 """Starts of the sender that are told apart at one time."""
-MAX_UNSETTLED = 6
+MAX_UNSETTLED = 12
 """Starts that may be open before the first of them is believed.
 
 Well below half of `EPOCHS`: whoever opens one clears what is half a round away."""
@@ -107,7 +107,7 @@ MALFORMED = (
 )
 
 
-PENDING_ROWS = 8
+PENDING_ROWS = 16
 """Pending starts of a stream of which the collector may not have read the scan id yet."""
 CONTROL_ROWS = EPOCHS + PENDING_ROWS
 """Rows for the payloads of start heaps: the first of an epoch, and those that were pending."""
@@ -274,7 +274,6 @@ STREAM_DTYPE = np.dtype(
         ("adoptions", np.int64),
         # Where the stream was in the last epoch that is believed, to which it may have to return.
         ("back_epoch", np.int64),
-        ("back_ended", np.int64),
         ("back_data", np.int64),
         ("back_starts", np.int64),
         ("back_start_count", np.int64),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from receive.stream.atomics import full_fence
-from receive.stream.beliefs import Beliefs, have_moved
+from receive.stream.beliefs import Beliefs, follow_each_other, have_moved
 from receive.stream.dump import BufferPool, Dump
 from receive.stream.pace import Pace
 from receive.stream.put_back import put_back_strays
@@ -194,7 +194,7 @@ class Window:
         streams = self._state.streams
         epochs = streams["epoch"]
         newer, unsettled = epochs > epoch, epochs > self._state.settled_epoch
-        left = unsettled & (streams["back_epoch"] == epoch) & (streams["back_ended"] != 0)
+        left = unsettled & (self._state.left[epoch % EPOCHS] == 2 * epoch + 1)
         over = (newer & ~unsettled) | left | ((epochs == epoch) & (streams["ended"] != 0))
         return bool(over.all())
 
@@ -288,6 +288,8 @@ class Window:
         heaps = live.present + live.seen
         fresh = self._heaps[live.slots] < 0
         self._first_s[live.slots[fresh]] = now_s
+        if np.count_nonzero(fresh) > 1 and follow_each_other(state, live.slots[fresh]):
+            self.pace.came_together()
         moved = self._heaps[live.slots] != heaps
         self._progress_s[live.slots[moved]] = now_s
         self._heaps[live.slots] = heaps

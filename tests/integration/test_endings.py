@@ -105,7 +105,7 @@ def test_a_sender_that_is_killed(
     flags: list[str],
     code: int,
 ) -> None:
-    values = STREAMS | {"reception.transport": transport, "reception.idle_timeout": 2}
+    values = STREAMS | {"reception.transport": transport, "reception.idle_timeout": 6}
     receiver = start_receiver(tmp_path, model, values, flags=["-v", *flags])
     started.append(receiver)
     sender = sending(receiver, model, transport=transport)
@@ -456,7 +456,7 @@ def test_what_runs_nothing_touches_nothing(tmp_path: Path, model: Path, more: li
 
 def test_nothing_that_could_be_used_came(tmp_path: Path, model: Path) -> None:
     left_by_an_earlier_run(tmp_path)
-    receiver = start_receiver(tmp_path, model, STREAMS | {"reception.idle_timeout": 2})
+    receiver = start_receiver(tmp_path, model, STREAMS | {"reception.idle_timeout": 6})
     # Twice as many channels a heap as expected.
     sends = {
         "transmission.channels_per_stream": 8,
