@@ -214,6 +214,10 @@ def return_to_settled(shared, stream, state, epochs, block, seen, present, owner
 def begin_pending(shared, stream, epoch):
     """Let the pending start begin the epoch that a stream has just entered."""
     stream[0].chained = stream[0].pending_follows
+    if stream[0].pending_stop:
+        stream[0].ended = BY_END_HEAP
+        stream[0].stop_follows = 1
+        stream[0].pending_stop = 0
     if stream[0].pending_count >= 0:
         take_pending(shared, stream, epoch)
     stream[0].pending = 0

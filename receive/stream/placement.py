@@ -141,6 +141,8 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
             return_to_settled(shared, stream, state, epochs, blocks, seen, present, owner)
         stream[0].stop_follows = follows_count(stream[0].last_count, stream[0].step, heap_count)
         stream[0].stop_follows_far = follows_count(stream[0].far_count, stream[0].step, heap_count)
+        if stream[0].pending:
+            stream[0].pending_stop = follows_count(stream[0].pending_count, 1, heap_count)
         stream[0].stop_count = heap_count
         stream[0].ended = 1
         return

@@ -136,6 +136,7 @@ def note_start(
     stream[0].pending_count = count
     stream[0].pending_follows = follows
     stream[0].pending_ms = now_ms
+    stream[0].pending_stop = 0
     stream[0].pending_channel_id = channel_id
     stream[0].pending_baselines = baselines
     stream[0].pending_hardware_id = hardware_id

@@ -262,6 +262,8 @@ STREAM_DTYPE = np.dtype(
         ("pending_count", np.int64),
         ("pending_follows", np.int64),
         ("pending_ms", np.int64),
+        # Whether an end has come since that is its own: it has overtaken the data.
+        ("pending_stop", np.int64),
         ("pending_channel_id", np.int64),
         ("pending_baselines", np.int64),
         ("pending_hardware_id", np.int64),

@@ -441,3 +441,32 @@ def test_scans_of_a_moment_in_quick_succession_are_all_received(
         (scan.scan_id, 2) for scan in scans
     ]
     assert not outcome.lost
+
+
+@pytest.mark.parametrize("lost", [(), (2,)], ids=["all ends", "an end lost"])
+def test_scans_of_one_integration_are_received(receive: Receive, lost: tuple[int, ...]) -> None:
+    scans = [
+        Observation(
+            times=1,
+            per_stream=2,
+            seed=number,
+            scan_id=1 + number,
+            first_heap_count=1 + 100 * number,
+            first_unix_s=FIRST_UNIX_S + 60 * number,
+        )
+        for number in range(3)
+    ]
+    running = receive(scans[0], reception__max_scans=0)
+    with Sender(running.ports) as sender:
+        for number, scan in enumerate(scans):
+            for stream in range(4):
+                packets = scan.start(stream) + scan.low(0, stream)
+                ends = [] if number == 2 and stream in lost else scan.end(stream)
+                sender.send(stream, packets + ends)
+            running.recorder.wait_for(number + (number < 2 or not lost))
+        running.drain()
+        running.look_twice()
+        outcome = running.end()
+    assert [(one.scan_id, one.dumps, one.missing) for one in outcome.scans] == [
+        (scan.scan_id, 1, 0) for scan in scans
+    ]
