@@ -78,6 +78,16 @@ def _pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     )
 
 
+_usleep = types.ExternalFunction("usleep", types.int32(types.uint32))
+_MOMENT_US = 200
+
+
+@njit(nogil=True)
+def wait_a_moment():
+    """Let other threads run."""
+    _usleep(_MOMENT_US)
+
+
 @njit(nogil=True, cache=True)
 def full_fence() -> None:
     """Emit a full memory barrier from Python."""

@@ -80,9 +80,7 @@ class Beliefs:
         self._first_s = first_s
         self._is_over = is_over
 
-    def judge(
-        self, slots: NDArray[np.int64], seen: NDArray[np.int64], now_s: float
-    ) -> tuple[bool, list[int]]:
+    def judge(self, slots: NDArray[np.int64], seen: NDArray[np.int64], now_s: float) -> list[int]:
         """Believe entries of doubtful time, or tell which to discard.
 
         Parameters
@@ -94,15 +92,13 @@ class Beliefs:
 
         Returns
         -------
-        bool
-            Whether any entry is believed now that was not.
         list of int
             Slots of those to discard.
         """
         state = self._state
         open_still = state.entry_state[slots] == EntryState.LIVE
         slots, seen = slots[open_still], seen[open_still]
-        changed, discarded = False, self._oldest_first(slots)
+        discarded = self._oldest_first(slots)
         for i in np.flatnonzero(state.entry_belief[slots] != Belief.BELIEVED):
             slot = int(slots[i])
             if slot in discarded:
@@ -119,13 +115,12 @@ class Beliefs:
             if state.entry_belief[slot] == Belief.BELIEVED:
                 continue  # with another one
             if heard and self._believe(self._together(slot, slots)):
-                changed = True
                 self._pace.resumed(now_s)
             elif self._expired(slot, slots, now_s) or self._was_reached(slot):
                 discarded.append(slot)
             elif settled and self._turned_out_far(slot):
                 state.entry_belief[slot] = Belief.TENTATIVE
-        return changed, discarded
+        return discarded
 
     def _oldest_first(self, slots: NDArray[np.int64]) -> list[int]:
         """Return what is to give way of many first times that are not whole, for others' room."""
@@ -140,14 +135,15 @@ class Beliefs:
         return first[: len(first) - most]
 
     def unbelieved_at_the_end(self, slots: NDArray[np.int64]) -> list[int]:
-        """Believe what is the first of an epoch; return the slots of what is not believed."""
+        """Believe what is the first of an epoch, or near it; return the slots of the others."""
         state = self._state
         left = []
         for slot in slots.tolist():
             if state.entry_state[slot] != EntryState.LIVE:
                 continue
             settled = state.entry_epoch[slot] <= state.settled_epoch
-            if settled and self._is_first(slot):
+            near = state.entry_belief[slot] == Belief.PROBATION and self._is_near(slot)
+            if settled and (near or self._is_first(slot)):
                 self._believe([slot])
             elif not settled or state.entry_belief[slot] != Belief.BELIEVED:
                 left.append(slot)

@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from spead2.numba import intp_to_voidptr
 
-from receive.stream.atomics import compare_and_swap, fence, raise_to
+from receive.stream.atomics import compare_and_swap, fence, raise_to, wait_a_moment
 from receive.stream.far_times import follows_time, forget_far
 from receive.stream.starts import follows_count, take_pending, was_overtaken
 from receive.stream.state import (
@@ -25,6 +25,7 @@ from receive.stream.state import (
     ENTRIES,
     EPOCHS,
     MAX_UNSETTLED,
+    MOST_AHEAD,
     STREAM_DTYPE,
     EntryState,
 )
@@ -105,6 +106,21 @@ def open_epoch(opened, epoch, newest, horizon, dropped_until):
 def may_open(settled, opened, epoch):
     """Return whether an epoch may be opened before those before it are settled."""
     return epoch <= opened[0] or epoch - settled[0] <= MAX_UNSETTLED
+
+
+@njit(nogil=True)
+def wait_for_room(shared, epoch):
+    """Wait until an epoch can be told apart from those that are not handed on yet.
+
+    Return whether it can: not if receiving stops meanwhile.
+    """
+    fence()
+    while epoch - shared[0].oldest_epoch > MOST_AHEAD:
+        if shared[0].stopping:
+            return False
+        wait_a_moment()
+        fence()
+    return True
 
 
 @njit(nogil=True)

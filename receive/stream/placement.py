@@ -18,7 +18,7 @@ from spead2.numba import intp_to_voidptr
 from spead2.recv.numba import chunk_place_data
 
 from receive.icd.items import ItemId
-from receive.stream.atomics import add, compare_and_swap, fence, raise_to
+from receive.stream.atomics import add, compare_and_swap, fence, raise_to, wait_a_moment
 from receive.stream.entries import apart, find, find_or_claim, has_place, has_witness, in_model
 from receive.stream.epochs import (
     begin_pending,
@@ -30,6 +30,7 @@ from receive.stream.epochs import (
     open_epoch,
     past_missed,
     return_to_settled,
+    wait_for_room,
 )
 from receive.stream.far_times import note_far
 from receive.stream.items import addresses, scan_at, swap16, swap32
@@ -81,11 +82,9 @@ _REASONS = len(Reason)
 _BELIEVED, _TENTATIVE = int(Belief.BELIEVED), int(Belief.TENTATIVE)
 _PROBATION, _JUMPED = int(Belief.PROBATION), int(Belief.JUMPED)
 _MOVED = int(Belief.MOVED)
-_WAIT_US = 200
 
 _shared_type = numba.from_dtype(SHARED_DTYPE)
 _stream_type = numba.from_dtype(STREAM_DTYPE)
-_usleep = types.ExternalFunction("usleep", types.int32(types.uint32))
 
 
 @cfunc(
@@ -287,6 +286,9 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
             following = begun_epoch(shared, opened, stream, state, epochs, newest)
             if final or may_open(settled, opened, following):
                 if following > opened[0]:
+                    if final and not wait_for_room(shared, following):
+                        add(refused, group * _REASONS + _NO_BUFFER, 1)
+                        return
                     open_epoch(opened, following, newest, horizon, dropped_until)
                 enter_epoch(shared, stream, settled, following, state, blocks, seen, present, owner)
                 begin_pending(shared, stream, following)
@@ -360,7 +362,7 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
             if belief == _BELIEVED:
                 raise_to(newest, epoch % EPOCHS, ticks)
         elif shared[0].backpressure and not shared[0].stopping:
-            _usleep(_WAIT_US)
+            wait_a_moment()
             head = shared[0].tail
         else:
             if belief == _BELIEVED:

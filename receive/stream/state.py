@@ -107,6 +107,8 @@ MALFORMED = (
 )
 
 
+MOST_AHEAD = EPOCHS // 2 - 2
+"""Over a connection a new start waits when so many before it have not been handed on."""
 PENDING_ROWS = 16
 """Pending starts of a stream of which the collector may not have read the scan id yet."""
 CONTROL_ROWS = EPOCHS + PENDING_ROWS
@@ -178,6 +180,8 @@ SHARED_DTYPE = np.dtype(
         ("reject_unknown", np.int64),
         ("backpressure", np.int64),
         ("stopping", np.int64),
+        # The oldest start of the sender of which something waits to be handed on.
+        ("oldest_epoch", np.int64),
     ],
     align=True,
 )
@@ -201,7 +205,7 @@ def compiled_for() -> str:
     """
     constants = (
         [(name, str(dtype), offset) for name, (dtype, offset) in _fields(SHARED_DTYPE)],
-        (ENTRIES, EPOCHS, MAX_UNSETTLED, MAX_TENTATIVE, NEAR_HEAPS),
+        (ENTRIES, EPOCHS, MAX_UNSETTLED, MAX_TENTATIVE, NEAR_HEAPS, MOST_AHEAD),
         (PENDING_ROWS, REPEATED_START_MS, ABANDONED, BY_END_HEAP),
         [[(member.name, member.value) for member in kind] for kind in (EntryState, Belief, Reason)],
         (CONTROL_BYTES, HEAD_ROOM_BYTES),

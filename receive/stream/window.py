@@ -157,16 +157,16 @@ class Window:
             self._open()
             return handed
         self._mark = self._marked()
+        newest = state.epoch
         live = self._look(now_s)
+        state.set("oldest_epoch", int(min(state.entry_epoch[live.slots], default=newest)))
         unsettled = state.epoch > state.settled_epoch
         if unsettled:
             put_back_strays(state, live.slots)
             self._settle(live, now_s)
-        believed, discarded = self._beliefs.judge(live.slots, live.seen, now_s)
-        for slot in discarded:
+        for slot in self._beliefs.judge(live.slots, live.seen, now_s):
             self._discard(slot)
-        if believed or discarded:
-            live = self._look(now_s)
+        # No new look now: what has come since was not judged, and may be older than what was.
         # After the look: a stream's start heap is whole before its first heap of data is.
         self._scan_ids.read()
         handed = self._hand_on(live, now_s, limit) if limit > 0 else []
