@@ -159,7 +159,7 @@ class Window:
         self._mark = self._marked()
         newest = state.epoch
         live = self._look(now_s)
-        state.set("oldest_epoch", int(min(state.entry_epoch[live.slots], default=newest)))
+        state.set("oldest_epoch", int(state.entry_epoch[live.slots].min(initial=newest)))
         unsettled = state.epoch > state.settled_epoch
         if unsettled:
             put_back_strays(state, live.slots)

@@ -54,6 +54,11 @@ state = "/run/containerd"
 [grpc]
 address = "{socket}"
 
+[plugins."io.containerd.nri.v1.nri"]
+# Its socket lies where all nodes of the machine would have theirs, and containerd ends if two start
+# at one time.
+disable = true
+
 [plugins."io.containerd.cri.v1.runtime"]
 # Without it sandboxes fail where a process may not lower its score.
 restrict_oom_score_adj = true
