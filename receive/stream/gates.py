@@ -37,10 +37,10 @@ BATCH = 512
 """Packets that are read before the kernel is told of who sent them."""
 MOST_KNOWN = 32
 BUSY_PACKETS = 500
-"""What comes faster in a tick is not looked at all the time: a look at the source of each packet
-takes the kernel some 5 % of the time that a packet takes."""
+"""Above this number of packets in a tick the kernel does not look at the source of every packet,
+which takes up to 5 % of the time that a packet takes."""
 WATCHED_TICKS = 8
-"""Then one tick of so many is."""
+"""At that rate the kernel looks at the sources in one tick out of this number."""
 _PASS_BEFORE_S = 0.02
 _ITEM_COUNT = slice(6, 8)
 _ITEMS_OF_ANY = b"\0\4"

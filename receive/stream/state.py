@@ -108,7 +108,7 @@ MALFORMED = (
 
 
 MOST_AHEAD = EPOCHS // 2 - 2
-"""Over a connection a new start waits when so many before it have not been handed on."""
+"""Over a connection, the number of starts not yet handed on at which a new start waits."""
 PENDING_ROWS = 16
 """Pending starts of a stream of which the collector may not have read the scan id yet."""
 CONTROL_ROWS = EPOCHS + PENDING_ROWS

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tests.commands import RunningReceiver
 
 DUMPS, BASELINES = 150, 28
-"""A sender that is to be stopped when a test has seen what it waits for has so many to send."""
+"""Integrations in the set: more than a sender sends before its test stops it."""
 STOPPED = 128 + signal.SIGTERM
 WRITTEN = re.compile(r"integration \d+ closed$", re.MULTILINE)
 CLOSED = re.compile(r"Closed (\S+): (\d+) integrations$", re.MULTILINE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from receive import receiver as receiver_room
 from receive.stream import window as window_room
 from receive.stream.state import Reason
-from tests.integration.senders import FIRST_UNIX_S, MID, Observation, Sender
+from tests.integration.senders import MID, Observation, Sender
 from tests.integration.test_receive_streams import assert_same
 from tests.waiting import wait_until
 
@@ -413,60 +412,3 @@ def test_a_start_heap_counted_after_the_data_is_of_another_sender(receive: Recei
         outcome = running.finish()
     assert [(scan.dumps, scan.missing) for scan in outcome.scans] == [(2, 0), (second.times, 0)]
     assert_same(running.recorder.taken[2:], second)
-
-
-@pytest.mark.parametrize("pause_s", [0.05, 0.4])
-def test_scans_of_a_moment_in_quick_succession_are_all_received(
-    receive: Receive, pause_s: float
-) -> None:
-    """Each is over before the one before it is known to be."""
-    scans = [
-        Observation(
-            times=2,
-            seed=number,
-            scan_id=1 + number,
-            first_heap_count=1 + 100 * number,
-            first_unix_s=FIRST_UNIX_S + 60 * number,
-        )
-        for number in range(25)
-    ]
-    running = receive(scans[0], reception__max_scans=len(scans))
-    pause = threading.Event()
-    with Sender(running.ports) as sender:
-        for scan in scans:
-            sender.send(0, scan.stream(0))
-            pause.wait(pause_s)
-        outcome = running.finish()
-    assert [(ledger.scan_id, ledger.dumps) for ledger in outcome.scans] == [
-        (scan.scan_id, 2) for scan in scans
-    ]
-    assert not outcome.lost
-
-
-@pytest.mark.parametrize("lost", [(), (2,)], ids=["all ends", "an end lost"])
-def test_scans_of_one_integration_are_received(receive: Receive, lost: tuple[int, ...]) -> None:
-    scans = [
-        Observation(
-            times=1,
-            per_stream=2,
-            seed=number,
-            scan_id=1 + number,
-            first_heap_count=1 + 100 * number,
-            first_unix_s=FIRST_UNIX_S + 60 * number,
-        )
-        for number in range(3)
-    ]
-    running = receive(scans[0], reception__max_scans=0)
-    with Sender(running.ports) as sender:
-        for number, scan in enumerate(scans):
-            for stream in range(4):
-                packets = scan.start(stream) + scan.low(0, stream)
-                ends = [] if number == 2 and stream in lost else scan.end(stream)
-                sender.send(stream, packets + ends)
-            running.recorder.wait_for(number + (number < 2 or not lost))
-        running.drain()
-        running.look_twice()
-        outcome = running.end()
-    assert [(one.scan_id, one.dumps, one.missing) for one in outcome.scans] == [
-        (scan.scan_id, 1, 0) for scan in scans
-    ]
