@@ -284,16 +284,18 @@ class Beliefs:
             slots = [s for s in slots if state.entry_time[s] > state.horizon[epoch % EPOCHS]]
         elif far_back:
             # Nothing but older times comes in: the sender has gone back.
-            if epoch == state.epoch:
+            if (state.streams["epoch"] > state.settled_epoch).any():
+                return False  # or has it begun anew?  That is decided first.
+            if epoch == state.settled_epoch:
                 begin_epoch(
                     state.opened,
                     state.settled,
-                    epoch + 1,
+                    state.epoch + 1,
                     state.newest,
                     state.horizon,
                     state.dropped_until,
                 )
-            epoch = state.epoch
+            epoch = state.settled_epoch
             state.entry_epoch[slots] = epoch
         for slot in slots:
             raise_from_python(state.newest, epoch % EPOCHS, state.entry_time[slot])
@@ -329,5 +331,7 @@ class Beliefs:
         if self._is_first(slot):
             # Alone it may be the first of a sender that takes its time.
             of_epoch = state.entry_epoch[slots] == state.entry_epoch[slot]
-            return int(np.count_nonzero(of_epoch)) > 1 and waited_s > self._pace.long_s
+            alone = int(np.count_nonzero(of_epoch)) == 1
+            newest = state.entry_epoch[slot] == state.settled_epoch
+            return not (alone and newest) and waited_s > self._pace.long_s
         return waited_s > max(self._dump_timeout_s, 2 * self._pace.quiet_s)

@@ -18,7 +18,7 @@ from spead2.numba import intp_to_voidptr
 
 from receive.stream.atomics import compare_and_swap, fence, raise_to, wait_a_moment
 from receive.stream.far_times import follows_time, forget_far
-from receive.stream.starts import follows_count, take_pending, was_overtaken
+from receive.stream.starts import follows_count, take_pending, take_start, was_overtaken
 from receive.stream.state import (
     ABANDONED,
     BY_END_HEAP,
@@ -53,14 +53,57 @@ def has_live(shared, state, epochs, epoch):
 
 
 @njit(nogil=True)
-def have_ended(shared, epoch):
-    """Return whether all streams that brought data in an epoch seem to have ended it."""
+def was_left(shared, epoch, begun):
+    """Return whether all streams that brought data in an epoch seem to have ended it.
+
+    ``begun`` is whether any has, though it may be elsewhere by now.
+    """
     streams = numba.carray(intp_to_voidptr(shared[0].streams), shared[0].groups, dtype=STREAM_DTYPE)
     for other in range(shared[0].groups):
-        of_it = streams[other].epoch == epoch and streams[other].data_in_epoch > 0
-        if of_it and not streams[other].ended and not streams[other].pending:
-            return False
-    return True
+        if streams[other].epoch == epoch and streams[other].data_in_epoch > 0:
+            begun = True
+            if not streams[other].ended and not streams[other].pending:
+                return False
+    return begun
+
+
+@njit(nogil=True)
+def wait_to_leave(shared, stream, epoch):
+    """Return whether others wait to leave an epoch by the same start that a stream has brought.
+
+    The stream has brought nothing else of that epoch: alone that does not say that it missed it.
+    """
+    if not (stream[0].pending or stream[0].starts):
+        return False
+    count = stream[0].pending_count if stream[0].pending else stream[0].start_count
+    streams = numba.carray(intp_to_voidptr(shared[0].streams), shared[0].groups, dtype=STREAM_DTYPE)
+    waits = False
+    for other in range(shared[0].groups):
+        if streams[other].epoch == epoch and streams[other].data_in_epoch > 0:
+            if not streams[other].pending and not streams[other].ended:
+                return False
+            waits |= streams[other].pending and streams[other].pending_count == count
+    return waits
+
+
+@njit(nogil=True)
+def was_begun_with(shared, stream, epoch):
+    """Return whether others have begun an epoch with the start that waits on a stream.
+
+    What the stream has brought of it before is somebody else's.
+    """
+    count = stream[0].pending_count
+    if count <= stream[0].last_count:
+        return False
+    streams = numba.carray(intp_to_voidptr(shared[0].streams), shared[0].groups, dtype=STREAM_DTYPE)
+    for other in range(shared[0].groups):
+        if (
+            streams[other].epoch == epoch
+            and streams[other].starts > 0
+            and streams[other].start_count == count
+        ):
+            return True
+    return False
 
 
 @njit(nogil=True)
@@ -78,13 +121,19 @@ def past_missed(shared, opened, state, epochs, epoch):
 
 
 @njit(nogil=True)
-def begun_epoch(shared, opened, stream, state, epochs, newest):
+def is_undecided(settled, epoch, newest):
+    """Return whether nothing is believed of an epoch that is: the next start begins it anew."""
+    return epoch <= settled[0] and newest[epoch % EPOCHS] == 0
+
+
+@njit(nogil=True)
+def begun_epoch(shared, opened, settled, stream, state, epochs, newest):
     """Return the epoch that the data behind a start begin on a stream."""
     epoch = past_missed(shared, opened, state, epochs, stream[0].epoch + 1)
     if (
         epoch == opened[0]
-        and newest[epoch % EPOCHS] > 0
-        and have_ended(shared, epoch)
+        and not is_undecided(settled, epoch, newest)
+        and was_left(shared, epoch, newest[epoch % EPOCHS] > 0)
         and not has_live(shared, state, epochs, epoch)
     ):
         # It has missed that one, too, and is the first to bring the next.
@@ -169,6 +218,18 @@ def enter_epoch(shared, stream, settled, epoch, state, block, seen, present, own
     stream[0].channel_id = -1
     stream[0].baseline_count = -1
     stream[0].epoch_begun_ms = shared[0].now_ms
+
+
+@njit(nogil=True)
+def enter_with_start(shared, stream, settled, epoch, state, block, seen, present, owner):
+    """Move a stream that has brought its start, and nothing else, to the epoch that it begins."""
+    starts, count = stream[0].starts, stream[0].start_count
+    channel_id, baselines = stream[0].channel_id, stream[0].baseline_count
+    enter_epoch(shared, stream, settled, epoch, state, block, seen, present, owner)
+    stream[0].chained = 0
+    if starts:
+        take_start(stream, count, channel_id, baselines)
+        stream[0].last_count = count
 
 
 @njit(nogil=True)

@@ -25,12 +25,17 @@ from receive.stream.epochs import (
     begun_epoch,
     counts_tell,
     enter_epoch,
+    enter_with_start,
     goes_back,
+    has_live,
+    is_undecided,
     may_open,
     open_epoch,
     past_missed,
     return_to_settled,
     wait_for_room,
+    wait_to_leave,
+    was_begun_with,
 )
 from receive.stream.far_times import note_far
 from receive.stream.items import addresses, scan_at, swap16, swap32
@@ -238,10 +243,22 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
         # Its start heap came before that of any other stream, which tells only now what it began.
         epoch = past_missed(shared, opened, state, epochs, epoch)
         stream[0].epoch = epoch
+    if (
+        not shared[0].trusted
+        and stream[0].data_in_epoch == 0
+        and epoch == opened[0]
+        and not is_undecided(settled, epoch, newest)
+        and wait_to_leave(shared, stream, epoch)
+        and may_open(settled, opened, epoch + 1)
+        and not has_live(shared, state, epochs, epoch)
+    ):
+        epoch += 1
+        open_epoch(opened, epoch, newest, horizon, dropped_until)
+        enter_with_start(shared, stream, settled, epoch, state, blocks, seen, present, owner)
     slot = find(state, time, epochs, tail, head, ticks, epoch)
     reference = max(newest[epoch % EPOCHS], dropped_until[epoch % EPOCHS])
     fits = has_place(slot, state, seen, group, ticks, reference, horizon[epoch % EPOCHS], span)
-    alone = epoch <= settled[0] and newest[epoch % EPOCHS] == 0
+    alone = is_undecided(settled, epoch, newest)
     in_time = bool(shared[0].trusted) or fits or ticks > horizon[epoch % EPOCHS]
     if alone or (stream[0].data_in_epoch == 0 and in_time):
         # Nothing is there that a start could end.
@@ -251,6 +268,14 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
             if not ours:
                 begin_pending(shared, stream, epoch)
             stream[0].pending = 0
+        stream[0].ended = 0
+    elif (
+        stream[0].pending
+        and fits
+        and follows_count(stream[0].pending_count, 1, heap_count)
+        and was_begun_with(shared, stream, epoch)
+    ):
+        begin_pending(shared, stream, epoch)
         stream[0].ended = 0
     if stream[0].pending:
         final = bool(shared[0].trusted)
@@ -283,7 +308,7 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
         else:
             own = False
         if not own:
-            following = begun_epoch(shared, opened, stream, state, epochs, newest)
+            following = begun_epoch(shared, opened, settled, stream, state, epochs, newest)
             if final or may_open(settled, opened, following):
                 if following > opened[0]:
                     if final and not wait_for_room(shared, following):

@@ -25,7 +25,8 @@ class ScanIds:
     def __init__(self, state: SharedState) -> None:
         self._state = state
         self._first_row = state.pool_size.dumps
-        self._said: dict[int, Counter[int]] = {}
+        # Of each epoch, by stream; the last one last.
+        self._said: dict[int, dict[int, int]] = {}
         self._used: dict[int, int] = {}
 
     def read(self) -> None:
@@ -40,15 +41,20 @@ class ScanIds:
             state.present[self._first_row + row, stream] = 0
             scan_id = state.scan_id(self._first_row + row, stream)
             if scan_id is not None:
-                said = self._said.setdefault(epoch, Counter())
-                said[scan_id] = said.pop(scan_id, 0) + 1  # the last one last
+                said = self._said.setdefault(epoch, {})
+                said.pop(stream, None)
+                said[stream] = scan_id
                 self.forget(epoch - EPOCHS)
 
     def of_epoch(self, epoch: int) -> int | None:
-        """Return the scan id that most starts said, the last of several; once used it stays."""
+        """Return what the last starts of most streams said, the last of several.
+
+        It stays once it was used: what is handed on is part of that scan.
+        """
         said = self._said.get(epoch)
         if epoch not in self._used and said:
-            self._used[epoch] = max(reversed(said), key=said.__getitem__)
+            votes = Counter(reversed(said.values()))
+            self._used[epoch] = votes.most_common(1)[0][0]
         return self._used.get(epoch)
 
     def forget(self, epoch: int) -> None:

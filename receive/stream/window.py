@@ -306,7 +306,8 @@ class Window:
         refused = (state.seen[slot] != 0) & (state.seen[slot] != PUT_BACK)
         state.discarded[:, self._beliefs.reason(slot)] += refused
         self._beliefs.judged(slot)
-        dump = self._close(slot)
+        self._close(slot)
+        dump = self._dump(slot, complete=False, discarded=True)
         # Not kept as what was handed on is: heaps of that time that come yet are no duplicates.
         state.entry_epoch[slot] = -1
         self.pool.lend(dump, users=0)
@@ -365,7 +366,8 @@ class Window:
             elif not self._given_up(slot, len(order) - position, now_s):
                 break
             epoch = int(state.entry_epoch[slot])
-            dump = self._close(slot, complete=bool(live.present[i] == self._groups))
+            self._close(slot)
+            dump = self._dump(slot, complete=bool(live.present[i] == self._groups))
             if dump.complete:
                 gone = int(complete_mark(int(state.entry_sequence[slot])))
                 self._mark = (self._mark - gone) % 2**64
@@ -411,13 +413,12 @@ class Window:
         self._packets_seen = packets
         return True
 
-    def _close(self, slot: int, *, complete: bool = False) -> Dump:
-        """Close an entry; one that is known to be complete stays so."""
+    def _close(self, slot: int) -> None:
         self._state.entry_state[slot] = EntryState.CLOSED
         full_fence()
-        return self._dump(slot, complete=complete)
 
-    def _dump(self, slot: int, *, complete: bool) -> Dump:
+    def _dump(self, slot: int, *, complete: bool, discarded: bool = False) -> Dump:
+        """Return what came of an entry that is closed; one known to be complete is so still."""
         state = self._state
         block = int(state.entry_block[slot])
         epoch = int(state.entry_epoch[slot])
@@ -425,7 +426,7 @@ class Window:
         begun = self._everything if complete else state.seen[slot] != 0
         with_id = np.flatnonzero(present & (state.scan_offset[block] >= 0))
         scan_id = state.scan_id(block, int(with_id[0])) if len(with_id) else None
-        if scan_id is None:
+        if scan_id is None and not discarded:
             scan_id = self._scan_ids.of_epoch(epoch)
         ticks = int(state.entry_time[slot])
         return Dump(block, ticks, epoch, present, begun, scan_id, complete or bool(present.all()))

@@ -9,13 +9,11 @@ import termios
 import threading
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from receive.config import Config
 from receive.plan import Plan
 from receive.receiver import Receiver
 from receive.stop import StopRequest
-from receive.stream.state import REPEATED_START_MS, Belief, EntryState
+from receive.stream.state import REPEATED_START_MS, EntryState
 from tests.integration.recorder import Recorder
 from tests.waiting import wait_until
 
@@ -98,15 +96,15 @@ class Running:
     def settle(self) -> None:
         """Wait until nothing that came so far can be taken for the next sender's."""
         state = self.receiver._state
-        wait_until(lambda: not self.believed_entries(), "all was handed on")
+        wait_until(self._is_decided, "all was handed on, or refused")
         later_ms = state.get("now_ms") + REPEATED_START_MS
         wait_until(lambda: state.get("now_ms") > later_ms, "a start heap is a new one")
 
-    def believed_entries(self) -> int:
-        """Return how many dumps wait that are not of a doubtful time."""
+    def _is_decided(self) -> bool:
+        """Whether nothing waits but what may be the first of a sender that takes its time."""
         state = self.receiver._state
-        live = (state.entry_state == EntryState.LIVE) & (state.entry_belief == Belief.BELIEVED)
-        return int(np.count_nonzero(live))
+        waiting = state.entry_epoch[state.entry_state == EntryState.LIVE].tolist()
+        return waiting in ([], [state.settled_epoch])
 
     def finish(self, timeout_s: float = PATIENCE_S) -> Outcome:
         """Wait for its end."""
