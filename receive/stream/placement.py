@@ -322,6 +322,10 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
                 epoch = following
                 slot = find(state, time, epochs, tail, head, ticks, epoch)
                 fits = True
+            elif epoch > settled[0] and not has_live(shared, state, epochs, epoch):
+                # All that may be open is somebody else's, and over: the last is begun anew.
+                begin_pending(shared, stream, epoch)
+                stream[0].ended = 0
     if epoch < opened[0] and (slot < 0 or state[slot] != _LIVE or not fits):
         # The other streams are in a newer epoch; this one's start heap may have been lost.
         latest_epoch = opened[0]
