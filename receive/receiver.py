@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
     from pathlib import Path
+    from types import TracebackType
 
     from receive.config import Config
     from receive.icd.payload import Payload
@@ -164,6 +165,7 @@ class Receiver:
             # A connection may be made long before there is anything to send.
             unreadable = None if self._tcp else self._streams.unreadable
             self._refusals = Refusals(self._state, ports, unreadable)
+            stack.push(self._end_failed_scan)
             self._ended_by = self._collect()
             self._scans.update()
             self._senders.stop()
@@ -369,6 +371,18 @@ class Receiver:
             logger.info("Ended %s", line)
         for consumer in self._consumers:
             consumer.end_scan(ledger)
+
+    def _end_failed_scan(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the scan that a failure has interrupted, so that its account says so."""
+        if error is None or self._scans.current is None:
+            return
+        self._ended_by = EndedBy.ERROR
+        self._end_scan(EndedBy.ERROR)
 
     def _explain_idle(self, waited_s: float) -> None:
         if self._dumps or not self._window.is_empty():

@@ -229,6 +229,35 @@ def test_one_whose_consumers_have_all_failed(
     assert "ended_by=no-consumer: DATA WERE LOST" in last_line(receiver)
 
 
+def test_a_defect_in_the_middle_of_a_scan(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "breaking.py").write_text(
+        "from receive.stream.window import Window\n"
+        "def broken(*_, **__): raise RuntimeError('a defect')\n"
+        "class Breaking:\n"
+        "    def __init__(self, config, tm): self.count = 0\n"
+        "    async def consume(self, payload):\n"
+        "        self.count += 1\n"
+        f"        if self.count == {SOME}: Window.step = broken\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    values = STREAMS | {"reception.consumer": "mswriter,breaking.Breaking"}
+    receiver = start_receiver(tmp_path, model, values)
+    send(receiver, model, STREAMS | {"transmission.time_interval": 0.02})
+    assert receiver.wait() == 1, receiver.log
+    summary = receiver.summary()
+    assert (summary["ended_by"], summary["exit_code"]) == ("error", 1)
+    assert "a defect" in summary["error"]
+    [scan] = summary["scans"]
+    came = scan["model_integrations_received"]
+    assert SOME <= came < MODEL
+    assert scan["ended_by"] == "error"
+    assert (scan["streams_ended"], scan["streams_not_ended"]) == (0, 2)
+    said = f"{came} of the model's {MODEL} integrations; ended (error)"
+    assert f"scan 1 ended_by=error: {said}" in "\n".join(history(tmp_path / "received.ms"))
+
+
 def test_each_of_several_scans_has_its_own_end(
     tmp_path: Path, model: Path, sending: Any, started: list[RunningReceiver]
 ) -> None:
