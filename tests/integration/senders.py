@@ -7,9 +7,12 @@ style is sent by spead2 itself, as older senders did.
 
 from __future__ import annotations
 
+import os
+import random
 import socket
 import struct
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +23,7 @@ import spead2.send
 from receive.model import Antennas, TelescopeModel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 COUNT, FRACTION, CHANNEL, CHANNELS, POLARISATION, BASELINES = range(0x6000, 0x6006)
 PHASE_BIN, PHASE_BINS, SCAN, HARDWARE, DATA = range(0x6006, 0x600B)
@@ -265,6 +268,7 @@ class Sender:
         source: str | None = None,
     ) -> None:
         self.tcp = tcp
+        self._processor = random.choice(sorted(os.sched_getaffinity(0)))
         self._targets = [(host, port) for port in ports]
         if tcp:
             self._sockets = [connect(host, port, source=source) for port in ports]
@@ -277,8 +281,19 @@ class Sender:
         if self.tcp:
             self._sockets[stream].sendall(b"".join(packets))
             return
-        for packet in packets:
-            self._sockets[stream].sendto(packet, self._targets[stream])
+        with self._on_one_processor():
+            for packet in packets:
+                self._sockets[stream].sendto(packet, self._targets[stream])
+
+    @contextmanager
+    def _on_one_processor(self) -> Iterator[None]:
+        """Keep packets in order: each processor has a queue of its own on the loopback device."""
+        allowed = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {self._processor})
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(0, allowed)
 
     def end(self, observation: Observation) -> None:
         """End all streams; on UDP as often as the emulator does."""

@@ -355,7 +355,7 @@ def test_twenty_thousand_mutated_packets_harm_nothing(receive: Receive) -> None:
         wait_until(lambda: len(running.recorder.ended) and running.recorder.ended[-1].scan_id == 99)
         outcome = running.end()
     assert_same([t for t in running.recorder.taken if t.scan_id == 99], real)
-    assert len(outcome.scans) > 2
+    assert len(outcome.scans) > 1
     for ledger in outcome.scans:
         assert ledger.expected == int(ledger.received.sum()) + ledger.missing
 

@@ -143,5 +143,5 @@ def test_a_repeated_packet_of_a_dump_that_was_handed_on_is_a_duplicate(receive: 
         outcome = running.finish()
     assert_same(running.recorder.taken, observation)
     assert not outcome.lost
-    # The single packet and the whole heap again are one heap to spead2.
-    assert outcome.scans[0].refused_total(Reason.DUPLICATE) == 6
+    # The single packet and the whole heap again are one heap to spead2, if they come together.
+    assert 6 <= outcome.scans[0].refused_total(Reason.DUPLICATE) <= 2 * 6
