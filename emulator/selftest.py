@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from receive import cli
-from receive.errors import VisReceiveError
+from receive.command import cli
+from receive.command.errors import VisReceiveError
 
 if TYPE_CHECKING:
     import argparse

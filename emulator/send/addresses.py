@@ -8,8 +8,8 @@ import socket
 import time
 from dataclasses import dataclass
 
-from receive.errors import ConfigError, NetworkError
-from receive.stream.sockets import Endpoint, addresses_of, socket_address
+from receive.command.errors import ConfigError, NetworkError
+from receive.stream.network.sockets import Endpoint, addresses_of, socket_address
 
 logger = logging.getLogger(__name__)
 

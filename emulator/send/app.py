@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from receive import cli
-from receive.errors import ConfigError
+from receive.command import cli
+from receive.command.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from emulator.send.plan import SendPlan
     from emulator.send.sender import Summary
     from receive.config import Config
-    from receive.measurement_set.reader import SetReader
+    from receive.measurement_set.read.reader import SetReader
 
 PROG = "emu-send"
 _SIGNAL_EXIT = 128  # what a shell adds to the number of the signal that ended a command
@@ -74,8 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Only now what takes long to import: a mistake in a configuration is told at once.
     from emulator.send.addresses import resolve_targets  # noqa: PLC0415
     from emulator.send.plan import make_plan  # noqa: PLC0415
-    from receive.measurement_set.choice import Choice  # noqa: PLC0415
-    from receive.measurement_set.reader import open_set  # noqa: PLC0415
+    from receive.measurement_set.read.choice import Choice  # noqa: PLC0415
+    from receive.measurement_set.read.reader import open_set  # noqa: PLC0415
 
     choice = Choice.of(config, "reader")
     with open_set(args.ms, choice=choice, column=config["reader.column"]) as reader:
@@ -117,7 +117,7 @@ def _require_available(config: Config) -> None:
 
 def _interface(config: Config) -> str | None:
     """Return the address of the interface that multicast and ibverbs leave by."""
-    from receive.stream.sockets import resolve  # noqa: PLC0415 (--help must be fast)
+    from receive.stream.network.sockets import resolve  # noqa: PLC0415 (--help must be fast)
 
     name = config["reception.interface_address"]
     return None if name is None else resolve(name, "reception.interface_address")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import spead2.send.asyncio
 
 from emulator.send.transmitter import Lane, Transmitter, lanes_of
-from receive.errors import ConfigError, NetworkError
-from receive.stream.ibverbs import FAILURES, SENDER, allow_locking, explain, require
+from receive.command.errors import ConfigError, NetworkError
+from receive.stream.network.ibverbs import FAILURES, SENDER, allow_locking, explain, require
 
 if TYPE_CHECKING:
     from emulator.send.addresses import Target

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from emulator.send.pacing import Schedule
-from receive.config_checks import check_ports
-from receive.errors import ConfigError
+from receive.command.errors import ConfigError
+from receive.command.progress import format_bytes, format_seconds
+from receive.config.checks import check_ports
 from receive.icd.items import ITEM_SETS, ItemSet
-from receive.progress import format_bytes, format_seconds
-from receive.stream.layout import StreamLayout
+from receive.stream.table.layout import StreamLayout
 
 if TYPE_CHECKING:
     from receive.config import Config

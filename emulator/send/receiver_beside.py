@@ -8,17 +8,17 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from receive.command.errors import ConfigError, NetworkError
+from receive.command.stop import StopRequest as WaitRequest
 from receive.config import Config
-from receive.errors import ConfigError, NetworkError
-from receive.run_folder import STEP_S, RunFolder
-from receive.stop import StopRequest as WaitRequest
+from receive.pod.run_folder import STEP_S, RunFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from emulator.send.sender import Sender, StopRequest, Summary
     from emulator.send.transmitter import Transmitter
-    from receive.progress import Progress
+    from receive.command.progress import Progress
 
 OPTION = "--receiver"
 _ITS_OWN = (

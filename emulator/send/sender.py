@@ -13,9 +13,9 @@ from emulator.send.pacing import Pacer
 from emulator.send.packetiser import DumpBuffer
 from emulator.send.packing import RecordPacker
 from emulator.send.transmitter import AbandonedError
-from receive.errors import InputError
+from receive.command.errors import InputError
+from receive.command.progress import format_bytes
 from receive.icd.records import FD_MAX, vis_slots
-from receive.progress import format_bytes
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from emulator.send.packetiser import Packetiser
     from emulator.send.plan import SendPlan
     from emulator.send.transmitter import Transmitter
-    from receive.measurement_set.reader import Integration, SetReader
-    from receive.progress import Progress
+    from receive.command.progress import Progress
+    from receive.measurement_set.read.reader import Integration, SetReader
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import spead2.send.asyncio
 
 from emulator.send.transmitter import Lane, Transmitter
-from receive.errors import NetworkError
+from receive.command.errors import NetworkError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,7 +19,7 @@ import spead2
 import spead2.send
 import spead2.send.asyncio
 
-from receive.errors import NetworkError
+from receive.command.errors import NetworkError
 
 if TYPE_CHECKING:
     import socket

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import spead2.send.asyncio
 
 from emulator.send.transmitter import Lane, Transmitter, lanes_of
-from receive.errors import NetworkError
-from receive.stream.sockets import interface_index
+from receive.command.errors import NetworkError
+from receive.stream.network.sockets import interface_index
 
 if TYPE_CHECKING:
     from emulator.send.addresses import Target

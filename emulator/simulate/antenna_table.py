@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from emulator.simulate import casa_table
 from emulator.simulate.text_table import cells_of, is_number, read_text, separator_of
-from receive.errors import InputError
+from receive.command.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,9 +16,9 @@ from emulator.simulate.options import (
     observation_from,
     sources_from,
 )
-from receive import cli
-from receive.measurement_set.space import required_bytes
-from receive.progress import format_bytes
+from receive.command import cli
+from receive.command.progress import format_bytes
+from receive.measurement_set.write.space import required_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

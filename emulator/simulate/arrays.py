@@ -22,7 +22,7 @@ from emulator.simulate.antenna_table import (
     parse_antennas,
     read_antennas,
 )
-from receive.errors import ConfigError, InputError
+from receive.command.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from emulator.simulate.text_table import is_number
-from receive.errors import InputError
+from receive.command.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

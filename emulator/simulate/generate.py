@@ -16,11 +16,11 @@ import numpy as np
 
 from emulator.simulate.sky import SkyModel, Source
 from receive import __version__
-from receive.measurement_set.new_set import create_empty_set
-from receive.measurement_set.space import check_free_space, required_bytes
-from receive.measurement_set.table_name import refuse_misread_output
-from receive.measurement_set.writer import SetWriter
-from receive.progress import Progress
+from receive.command.progress import Progress
+from receive.measurement_set.read.table_name import refuse_misread_output
+from receive.measurement_set.write.bare_set import create_empty_set
+from receive.measurement_set.write.space import check_free_space, required_bytes
+from receive.measurement_set.write.writer import SetWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from receive.errors import ConfigError
+from receive.command.errors import ConfigError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from receive.errors import ConfigError
+from receive.command.errors import ConfigError
 from receive.icd.times import iso_from_mjd_s
-from receive.measurement_set.new_set import SetDescription
+from receive.measurement_set.write.bare_set import SetDescription
 from receive.model.earth import celestial_to_terrestrial, orientation
 from receive.model.telescope import Antennas, TelescopeModel
 from receive.model.uvw import itrf_to_uvw

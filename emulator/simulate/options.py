@@ -28,8 +28,8 @@ from emulator.simulate.sky import (
     parse_source,
     read_sources,
 )
-from receive.cli import plain_parser
-from receive.errors import ConfigError, InputError
+from receive.command.cli import plain_parser
+from receive.command.errors import ConfigError, InputError
 from receive.icd.times import mjd_s_from_iso
 
 if TYPE_CHECKING:

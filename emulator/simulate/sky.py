@@ -29,7 +29,7 @@ import numba
 import numpy as np
 
 from emulator.simulate.text_table import cells_of, read_text, separator_of
-from receive.errors import ConfigError, InputError
+from receive.command.errors import ConfigError, InputError
 from receive.model.uvw import direction_frame
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import csv
 import re
 from typing import TYPE_CHECKING
 
-from receive.errors import InputError
+from receive.command.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path

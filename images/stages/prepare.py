@@ -1,7 +1,7 @@
 """Inside a build: receive a small observation, for the sample and for what numba compiles.
 
-What was compiled is kept by processor level (receive/compiled_code.py), each in a folder of its
-own, so that it fits whatever machine the image runs on, not only the one that built it.
+What was compiled is kept by processor level (receive/host/compiled_code.py), each in a folder of
+its own, so that it fits whatever machine the image runs on, not only the one that built it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from receive.compiled_code import levels_of_this_machine
+from receive.host.compiled_code import levels_of_this_machine
 
 BIN = Path(sys.executable).parent
 SAMPLE = "sim-vis.ms"

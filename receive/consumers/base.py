@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from receive.errors import ConfigError, ConsumerError, VisReceiveError
+from receive.command.errors import ConfigError, ConsumerError, VisReceiveError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from receive.config import Config
     from receive.icd.payload import Payload
     from receive.model import TelescopeModel
-    from receive.stream.ledger import ScanLedger
+    from receive.stream.dumps.ledger import ScanLedger
 
 logger = logging.getLogger(__name__)
 
 ENTRY_POINTS = "vis_receive.consumers"
 BUILT_IN = {
-    "mswriter": "receive.consumers.mswriter.MeasurementSetConsumer",
+    "mswriter": "receive.consumers.ms.writer.MeasurementSetConsumer",
     "null": "receive.consumers.null.NullConsumer",
 }
 AWAITED = ("consume", "close", "scan_began", "scan_ended")

@@ -18,16 +18,16 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from receive.command_arguments import take_apart
-from receive.errors import ConfigError, ConsumerError
-from receive.masking import masked
-from receive.progress import Progress
+from receive.command.errors import ConfigError, ConsumerError
+from receive.command.masking import masked
+from receive.command.progress import Progress
+from receive.command.user_command import take_apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from receive.stop import StopRequest
+    from receive.command.stop import StopRequest
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class ClosedSets:
     ----------
     command
         Arguments; ``{path}`` in them is the absolute path of the set, and marked ones are secrets
-        (`receive.command_arguments`).  Empty: none is run.
+        (`receive.command.user_command`).  Empty: none is run.
     timeout_s
         How long a command may take; 0 is for ever.
 

@@ -12,14 +12,14 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from receive.command.errors import ConsumerError, VisReceiveError
 from receive.consumers.base import ScanBeginConsumer, ScanConsumer
-from receive.errors import ConsumerError, VisReceiveError
 from receive.icd.payload import Payload, PayloadPart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from receive.stream.ledger import ScanLedger
+    from receive.stream.dumps.ledger import ScanLedger
 
 logger = logging.getLogger(__name__)
 

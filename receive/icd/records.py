@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from receive.errors import InputError
+from receive.command.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

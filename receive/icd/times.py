@@ -20,7 +20,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from receive.errors import InputError
+from receive.command.errors import InputError
 
 MJD_UNIX_EPOCH_S = 40587 * 86400
 """1970-01-01T00:00:00 in MJD seconds."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from receive.errors import InputError
+from receive.command.errors import InputError
 from receive.model.row_order import BaselineOrder, pack
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from receive.errors import InputError
+from receive.command.errors import InputError
 from receive.icd.times import COUNT_LIMIT, ticks_from_mjd_s
 
 if TYPE_CHECKING:

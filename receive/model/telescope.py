@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
 
 import numpy as np
 
-from receive.errors import ConfigError, InputError
+from receive.command.errors import ConfigError, InputError
 from receive.icd.times import iso_from_mjd_s
 from receive.model.uvw import compute_uvw
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from receive.errors import InputError
+from receive.command.errors import InputError
 from receive.model.earth import DAY_S, MJD_JD, TT_TAI_S, tai_utc_s, ut1_tai_s
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from receive import __version__
+from receive.account.outcome import Outcome, summary
 from receive.monitor.exposition import CONTENT_TYPE
 from receive.monitor.metrics import render
 from receive.monitor.token import is_allowed
-from receive.outcome import Outcome, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,7 +10,7 @@ import re
 import socket
 from typing import TYPE_CHECKING
 
-from receive.config_values import ANY_HOST, bare_address, bare_name, is_host_name, parse_host
+from receive.config.values import ANY_HOST, bare_address, bare_name, is_host_name, parse_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,9 +14,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from receive.errors import NetworkError
+from receive.command.errors import NetworkError
 from receive.monitor.requests import RequestHandler
-from receive.stream.sockets import (
+from receive.stream.network.sockets import (
     ALL,
     ALL_IPV4,
     Endpoint,

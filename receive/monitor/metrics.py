@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from receive import __version__
-from receive.ending import EndedBy
+from receive.command.ending import EndedBy
 from receive.monitor.exposition import family
 from receive.monitor.status import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from receive.ending import ScanEnd
+    from receive.command.ending import ScanEnd
     from receive.monitor.exposition import Sample
     from receive.monitor.snapshot import ConsumerCounts, Snapshot
     from receive.monitor.status import View

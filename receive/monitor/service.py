@@ -11,9 +11,9 @@ from receive.monitor.token import read_token
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from receive.command.stop import StopRequest
     from receive.config import Config
     from receive.monitor.status import Status
-    from receive.stop import StopRequest
 
 logger = logging.getLogger(__name__)
 

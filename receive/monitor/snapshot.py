@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from receive.outcome import Outcome
+    from receive.account.outcome import Outcome
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from receive.ending import EndedBy
+from receive.command.ending import EndedBy
 
 if TYPE_CHECKING:
+    from receive.command.stop import StopRequest
     from receive.monitor.snapshot import Snapshot
-    from receive.stop import StopRequest
 
 HUNG_S = 5.0
 """A collector looks a hundred times a second; one that has not for so long does so no more."""

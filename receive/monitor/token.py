@@ -6,7 +6,7 @@ import hmac
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from receive.errors import ConfigError
+from receive.command.errors import ConfigError
 
 if TYPE_CHECKING:
     from receive.config import Config

@@ -12,15 +12,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from receive import cli
-from receive.errors import ConfigError, NetworkError, OutputError, PushError, VisReceiveError
+from receive.command import cli
+from receive.command.errors import (
+    ConfigError,
+    NetworkError,
+    OutputError,
+    PushError,
+    VisReceiveError,
+)
+from receive.command.stop import StopRequest
+from receive.pod.run_folder import RunFolder
 from receive.push.destination import ACCEPTED, Destination, destinations, parse_destination
 from receive.push.push import Pushed, push_set
 from receive.push.rclone import Rclone, RcloneError
 from receive.push.rclone_config import RcloneConfig
 from receive.push.results import COMPLETE, CRASHED, Results, results_of, wait_for_end
-from receive.run_folder import RunFolder
-from receive.stop import StopRequest
 
 if TYPE_CHECKING:
     import argparse

@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from receive.download_session import ca_bundle
-from receive.proxies import Proxies
+from receive.download.proxies import Proxies
+from receive.download.session import ca_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

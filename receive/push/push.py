@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from receive.download import backoff_s
-from receive.errors import PushError
-from receive.progress import Progress, format_amount, format_bytes, format_seconds
+from receive.command.errors import PushError
+from receive.command.progress import Progress, format_amount, format_bytes, format_seconds
+from receive.download.fetch import backoff_s
 from receive.push.rclone import DifferentError, Rclone, RcloneError, files_in
 
 if TYPE_CHECKING:

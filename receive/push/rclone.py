@@ -13,8 +13,8 @@ import subprocess
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from receive.errors import ConfigError, PushError
-from receive.masking import masked_urls, without
+from receive.command.errors import ConfigError, PushError
+from receive.command.masking import masked_urls, without
 from receive.push.environment import rclone_environment
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from receive.download import RefusedError, download
-from receive.errors import ConfigError, NetworkError
+from receive.command.errors import ConfigError, NetworkError
+from receive.download.fetch import RefusedError, download
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from receive.errors import NotStartedError
+from receive.command.errors import NotStartedError
 
 if TYPE_CHECKING:
+    from receive.command.stop import StopRequest
     from receive.config import Config
-    from receive.run_folder import RunFolder
-    from receive.stop import StopRequest
+    from receive.pod.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
 

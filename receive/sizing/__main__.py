@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from receive import cli
-from receive.config_keys import Key, Kind
-from receive.errors import ConfigError
-from receive.sizing import page, report
+from generate import sizing_page as page
+from receive.command import cli
+from receive.command.errors import ConfigError
+from receive.config.keys import Key, Kind
+from receive.sizing import report
 from receive.sizing.costs import Costs
 from receive.sizing.model import DEFAULT_SITE, Site, size
 from receive.sizing.shape import Shape, Wire

@@ -7,18 +7,18 @@ import os
 from typing import TYPE_CHECKING
 
 from receive.config import TCP_PACKET_BYTES, UDP_PACKET_BYTES
-from receive.memory_limit import memory_limit_bytes
+from receive.host.memory_limit import memory_limit_bytes
 from receive.sizing.costs import Costs
 from receive.sizing.model import WRITER_THREADS, Site, limits, size
 from receive.sizing.report import lines, plural
 from receive.sizing.shape import Shape, Wire
-from receive.stream.layout import MIN_POOL_DUMPS
+from receive.stream.table.layout import MIN_POOL_DUMPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from receive.config import Config
-    from receive.plan import Plan
+    from receive.run.plan import Plan
     from receive.sizing.model import Requirement
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from receive.errors import InputError
+from receive.command.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,10 +41,10 @@ WORK = {
 """The kinds of work, and what one of each is."""
 
 LOOK_S = 0.01
-"""`receive.receiver.POLL_S`."""
+"""`receive.run.receiver.POLL_S`."""
 
 QUIET_S = 0.5
-"""`receive.stream.spead.LOST_CHECK_S`: on a connection that was quiet for so long, the receiver
+"""`stream.network.spead.LOST_CHECK_S`: on a connection that was quiet for so long, the receiver
 asks the kernel whether it still lives."""
 
 SERIAL_WRITING = ("set_row", "set_dump")

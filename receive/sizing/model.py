@@ -6,17 +6,17 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from receive.errors import ConfigError
+from receive.command.errors import ConfigError
 from receive.sizing.costs import SERIAL_WRITING, memory_work, work
 from receive.sizing.shape import Wire
-from receive.stream.layout import MIN_POOL_DUMPS
+from receive.stream.table.layout import MIN_POOL_DUMPS
 
 if TYPE_CHECKING:
     from receive.sizing.costs import Costs
     from receive.sizing.shape import Shape
 
 WRITER_THREADS = 4
-"""Threads that fill tiles, at most: `receive.measurement_set.convert.MAX_THREADS`."""
+"""Threads that fill tiles, at most: `receive.measurement_set.write.convert.MAX_THREADS`."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from receive.progress import format_bytes
+from receive.command.progress import format_bytes
 
 if TYPE_CHECKING:
     from receive.sizing.costs import Costs

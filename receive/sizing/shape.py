@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-from receive.errors import ConfigError
+from receive.command.errors import ConfigError
 from receive.icd.items import ITEM_SETS
 from receive.icd.records import RECORD_DTYPE, Telescope
-from receive.measurement_set.tiles import dump_file_bytes, plan_columns
-from receive.stream.layout import StreamLayout
+from receive.measurement_set.tiled.tiles import dump_file_bytes, plan_columns
+from receive.stream.table.layout import StreamLayout
 
 Transport = Literal["udp", "tcp"]
 

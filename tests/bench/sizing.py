@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import TYPE_CHECKING, Any
 
-from receive.stream.layout import PoolSize, StreamLayout
+from receive.stream.table.layout import PoolSize, StreamLayout
 from tests.bench import sizing_fit
 from tests.bench.measure import Settings, cores, pin
 from tests.bench.receivers import emu_recv, measure

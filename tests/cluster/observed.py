@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from receive.measurement_set.reader import open_set
+from receive.measurement_set.read.reader import open_set
 from tests.commands import ok
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from images.__main__ import version
-from receive.stream.ibverbs import LIBRARIES
+from receive.stream.network.ibverbs import LIBRARIES
 from tests.cluster.containers import UnpackedImage, find_runc
 from tests.conftest import REPOSITORY
 
@@ -149,5 +149,5 @@ def test_push_has_rclone(push: UnpackedImage) -> None:
 def test_push_carries_nothing_that_only_receiving_needs(push: UnpackedImage) -> None:
     packages = "opt/vis-receive/lib/python3*/site-packages"
     assert push.files(*(f"{packages}/{n}" for n in ("numpy", "numba", "casacore", "spead2"))) == []
-    done = push.run("python", "-c", "import receive.cli, requests, yaml, tqdm")
+    done = push.run("python", "-c", "import receive.command.cli, requests, yaml, tqdm")
     assert done.returncode == 0, done.stderr

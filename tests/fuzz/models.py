@@ -26,15 +26,15 @@ import numpy as np
 from casacore import tables
 
 from emulator.send.app import main as emu_send
+from receive.command.errors import ConfigError, InputError
 from receive.config import Config
-from receive.errors import ConfigError, InputError
 from receive.icd.records import vis_slots
 from receive.icd.times import ticks_from_mjd_s
 from receive.measurement_set import casacore_thread
-from receive.measurement_set.cells import read_cells
-from receive.measurement_set.diff import diff_sets
-from receive.measurement_set.reader import open_set
-from receive.trial import Trial, attempt
+from receive.measurement_set.compare.tables import diff_sets
+from receive.measurement_set.read.columns import read_cells
+from receive.measurement_set.read.reader import open_set
+from receive.run.trial import Trial, attempt
 from tests.commands import BIN, ok
 from tests.fuzz.mutants import MAIN, Mutant, make_mutant
 from tests.integration.running import DEFAULTS, Running

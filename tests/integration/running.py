@@ -9,18 +9,18 @@ import termios
 import threading
 from typing import TYPE_CHECKING, Any
 
+from receive.command.stop import StopRequest
 from receive.config import Config
-from receive.plan import Plan
-from receive.receiver import Receiver
-from receive.stop import StopRequest
-from receive.stream.state import REPEATED_START_MS, EntryState
+from receive.run.plan import Plan
+from receive.run.receiver import Receiver
+from receive.stream.table.state import REPEATED_START_MS, EntryState
 from tests.integration.recorder import Recorder
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from receive.outcome import Outcome
+    from receive.account.outcome import Outcome
     from tests.integration.senders import Observation
 
 PATIENCE_S = 30.0

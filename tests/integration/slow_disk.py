@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from receive.consumers.mswriter import MeasurementSetConsumer
-from receive.measurement_set.live import GrowingFiles
+from receive.consumers.ms.writer import MeasurementSetConsumer
+from receive.measurement_set.write.growing import GrowingFiles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,7 +15,7 @@ import spead2.recv
 from casacore.tables import table
 
 from emulator.send.app import main
-from receive import cli
+from receive.command import cli
 from tests.unit.measurement_set.made_by_casacore import WIDTH_HZ, make_set, subtable
 
 if TYPE_CHECKING:

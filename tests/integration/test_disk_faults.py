@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 from casacore.tables import table
 
+from receive.command.errors import OutputError
 from receive.config import Config
-from receive.consumers.mswriter import MeasurementSetConsumer
-from receive.errors import OutputError
+from receive.consumers.ms.writer import MeasurementSetConsumer
 from receive.measurement_set import casacore_thread
-from receive.measurement_set.recover import recover
-from receive.stream.ledger import ScanLedger
+from receive.measurement_set.write.recover import recover
+from receive.stream.dumps.ledger import ScanLedger
 from tests.unit.measurement_set.writing import make_model, make_payload, make_template
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def test_whatever_fails_what_is_not_lost_is_kept(
             disk.failing, disk.error = frozenset(names), draw.choice(ERRORS)
 
     # What takes long is not tried again at once; here nothing takes long.
-    monkeypatch.setattr("receive.consumers.trouble.REST_FACTOR", 0)
+    monkeypatch.setattr("receive.consumers.ms.trouble.REST_FACTOR", 0)
     payloads = [make_payload(model, index) for index in range(DUMPS)]
     fed(consumer, payloads, change)
     asyncio.run(consumer.close())

@@ -16,8 +16,8 @@ import spead2
 import spead2.recv
 
 from emulator.send import tcp
-from receive.errors import InputError
-from receive.measurement_set.reader import SetReader
+from receive.command.errors import InputError
+from receive.measurement_set.read.reader import SetReader
 from tests.integration.spead_receiver import (
     COMMAND,
     FAST,

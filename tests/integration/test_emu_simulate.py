@@ -19,8 +19,8 @@ from casacore import tables
 
 from emulator.simulate.app import main
 from emulator.simulate.generate import Simulator
-from receive import cli
-from receive.measurement_set.reader import open_set
+from receive.command import cli
+from receive.measurement_set.read.reader import open_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -233,7 +233,7 @@ def test_a_defect_in_the_middle_of_a_scan(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "breaking.py").write_text(
-        "from receive.stream.window import Window\n"
+        "from receive.stream.dumps.window import Window\n"
         "def broken(*_, **__): raise RuntimeError('a defect')\n"
         "class Breaking:\n"
         "    def __init__(self, config, tm): self.count = 0\n"

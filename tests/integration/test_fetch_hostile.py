@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from receive import cli
-from receive.model_fetch.app import PROG, main
+from receive.command import cli
+from receive.fetch.app import PROG, main
 from tests import archives
 from tests.cluster.bed.certificates import Authority
 from tests.commands import options
@@ -42,7 +42,7 @@ def hostile() -> Iterator[Hostile]:
 def fetch(folder: Path, url: object, *flags: str) -> tuple[int, str, float]:
     """Fetch a model; return exit code, standard error and the most memory, in MiB."""
     arguments = ["--to", folder / "model", *options({"model.url": url}), *flags]
-    done, mib = measured(folder, "receive.model_fetch.app", arguments)
+    done, mib = measured(folder, "receive.fetch.app", arguments)
     return done.returncode, done.stderr, mib
 
 

@@ -12,8 +12,8 @@ import spead2.send.asyncio
 
 import emulator.send.app
 import emulator.send.ibverbs
-from receive.measurement_set.reader import open_set
-from receive.stream import ibverbs
+from receive.measurement_set.read.reader import open_set
+from receive.stream.network import ibverbs
 from tests.commands import ok, options, run
 from tests.integration.senders import Observation, Sender
 from tests.integration.test_receive_streams import assert_same

@@ -192,7 +192,7 @@ def test_the_system_without_ipv6_still_has_all_interfaces(
     observation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where the kernel was started with ipv6.disable=1: no such socket can be made."""
-    from receive.stream import sockets  # noqa: PLC0415 -- patched
+    from receive.stream.network import sockets  # noqa: PLC0415 -- patched
 
     real = socket.socket
 

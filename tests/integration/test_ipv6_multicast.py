@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from receive.stream.sockets import interface_index
+from receive.stream.network.sockets import interface_index
 from tests.commands import ok, options, run, send, start_receiver
 
 NETWORK = 5

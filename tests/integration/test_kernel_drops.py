@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from casacore.tables import table
 
-from receive.stream import sockets
+from receive.stream.network import sockets
 from tests.commands import ok, send, start_receiver
 from tests.integration.senders import Observation, Sender
 from tests.waiting import wait_until

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from receive.stream.sockets import interface_addresses
+from receive.stream.network.sockets import interface_addresses
 from tests.commands import BIN, RunningReceiver, ok, options, run, send
 from tests.integration.monitored import STREAMS, Monitored, free_port, total
 from tests.waiting import wait_until

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from casacore.tables import table
 
-from receive.errors import OutputError
-from receive.measurement_set.name_lock import NameLock, held_by
-from receive.measurement_set.try_folder import make_try_folder
+from receive.command.errors import OutputError
+from receive.measurement_set.write.name_lock import NameLock, held_by
+from receive.measurement_set.write.try_folder import make_try_folder
 from tests.commands import ok, options, run, send, start_receiver
 from tests.waiting import wait_until
 

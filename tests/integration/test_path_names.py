@@ -12,9 +12,9 @@ import pytest
 from casacore import tables
 
 from emulator.simulate.app import main
-from receive import cli
-from receive.errors import VisReceiveError
-from receive.measurement_set.table_name import refuse_misread_output, table_name
+from receive.command import cli
+from receive.command.errors import VisReceiveError
+from receive.measurement_set.read.table_name import refuse_misread_output, table_name
 from tests.commands import ok, run, send, start_receiver
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from receive import progress
-from receive import receiver as receiver_room
+from receive.command import progress
+from receive.run import receiver as receiver_room
 from tests.integration.senders import Observation, Sender
 from tests.waiting import wait_until
 
@@ -25,7 +25,7 @@ def test_it_says_how_long_nothing_has_come(
 ) -> None:
     monkeypatch.setattr(progress, "_LINE_INTERVAL_S", 0.0)
     monkeypatch.setattr(receiver_room, "COUNTERS_CHECK_S", 0.01)
-    caplog.set_level("INFO", "receive.progress")
+    caplog.set_level("INFO", "receive.command.progress")
     observation = Observation(times=10)
     running = receive(observation)
 

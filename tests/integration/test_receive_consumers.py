@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from receive import receiver as receiver_room
+from receive.command.errors import ConfigError, ConsumerError
 from receive.consumers import runner
 from receive.consumers.runner import ConsumerThread
-from receive.errors import ConfigError, ConsumerError
-from receive.stream.state import Reason
+from receive.run import receiver as receiver_room
+from receive.stream.table.state import Reason
 from tests.integration.senders import Observation, Sender
 from tests.integration.test_receive_streams import assert_same
 from tests.waiting import wait_until

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from casacore.tables import table
 
-from receive.measurement_set.reader import open_set
-from receive.measurement_set.writer import SetWriter
+from receive.measurement_set.read.reader import open_set
+from receive.measurement_set.write.writer import SetWriter
 from tests.commands import BIN, ok, options, send, start_receiver
 from tests.integration.test_bad_input import mounted
 from tests.waiting import wait_until

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from receive.errors import ConfigError, NetworkError
+from receive.command.errors import ConfigError, NetworkError
 from tests.integration.senders import Observation
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from receive.errors import NothingReceivedError
+from receive.command.errors import NothingReceivedError
 from tests.integration.senders import Observation, Sender
 from tests.integration.test_receive_senders import BOTH, begin
 from tests.integration.test_receive_streams import assert_same

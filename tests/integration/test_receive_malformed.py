@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from receive.errors import NothingReceivedError
-from receive.stream.state import Reason
+from receive.command.errors import NothingReceivedError
+from receive.stream.table.state import Reason
 from tests.integration.senders import (
     BASELINES,
     CHANNEL,

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from receive import receiver as receiver_room
-from receive.stream import window as window_room
-from receive.stream.state import Reason
+from receive.run import receiver as receiver_room
+from receive.stream.dumps import window as window_room
+from receive.stream.table.state import Reason
 from tests.integration.senders import MID, Observation, Sender
 from tests.integration.test_receive_streams import assert_same
 from tests.waiting import wait_until

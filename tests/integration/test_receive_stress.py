@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from receive.stream.free_buffers import NONE
-from receive.stream.state import Reason
+from receive.stream.table.free_buffers import NONE
+from receive.stream.table.state import Reason
 from tests.integration.senders import Observation, Sender
 from tests.waiting import BOUND_S, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from receive.stream.state import SharedState
+    from receive.stream.table.state import SharedState
     from tests.integration.recorder import Taken
     from tests.integration.running import Running
 

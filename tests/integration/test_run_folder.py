@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from receive.run_folder import RunFolder
+from receive.pod.run_folder import RunFolder
 from tests.commands import RunningReceiver, ok, options, run, start_receiver
 from tests.waiting import wait_until
 

@@ -12,7 +12,7 @@ from casacore import tables
 from emulator.simulate.antenna_table import read_antennas
 from emulator.simulate.app import main
 from emulator.simulate.sky import parse_source, read_sources
-from receive import cli
+from receive.command import cli
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from receive.config import Config
-from receive.measurement_set.reader import open_set
-from receive.plan import Plan
+from receive.measurement_set.read.reader import open_set
+from receive.run.plan import Plan
 from receive.sizing.check import check_lines
 from receive.sizing.costs import Costs
 from tests.commands import ok, options

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from receive.errors import NetworkError
+from receive.command.errors import NetworkError
 from tests.integration.senders import Observation, Sender
 from tests.waiting import wait_until
 

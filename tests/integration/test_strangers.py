@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from receive.ending import EndedBy
-from receive.stream.state import Reason
+from receive.command.ending import EndedBy
+from receive.stream.table.state import Reason
 from tests.integration.senders import CONTROL, STOP, Observation, Sender, packets_of
 from tests.integration.stranger import Stranger
 from tests.integration.test_receive_streams import assert_same
@@ -18,7 +18,7 @@ from tests.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from receive.outcome import Outcome
+    from receive.account.outcome import Outcome
     from tests.integration.running import Running
 
     Receive = Callable[..., Running]

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from receive import __version__, cli, errors
+from receive import __version__
+from receive.command import cli, errors
 
 if TYPE_CHECKING:
     import argparse
@@ -37,7 +38,7 @@ def quiet_logging():
 def command(body: str) -> list[str]:
     """Return the command line of a small command of which `body` is the main function."""
     code = (
-        "import sys\nfrom receive import cli, errors\ndef main(argv):\n"
+        "import sys\nfrom receive.command import cli, errors\ndef main(argv):\n"
         + textwrap.indent(textwrap.dedent(body), "    ")
         + "\nsys.exit(cli.run('emu-x', main))\n"
     )
@@ -220,7 +221,7 @@ def test_a_full_standard_output_is_4(unbuffered):
 LOG = """
     import logging
     cli.setup_logging(int(sys.argv[1]))
-    for name in ('receive.app', 'emulator.send', 'casacore'):
+    for name in ('receive.run.app', 'emulator.send', 'casacore'):
         for level in ('debug', 'info', 'warning'):
             getattr(logging.getLogger(name), level)('%s of %s', level, name)
     import warnings
@@ -232,8 +233,8 @@ LOG = """
 @pytest.mark.parametrize(
     ("verbosity", "shown", "hidden"),
     [
-        (0, ["info of receive.app", "warning of casacore"], ["debug of", "info of casacore"]),
-        (1, ["debug of emulator.send", "debug of receive.app"], ["info of casacore"]),
+        (0, ["info of receive.run.app", "warning of casacore"], ["debug of", "info of casacore"]),
+        (1, ["debug of emulator.send", "debug of receive.run.app"], ["info of casacore"]),
         (2, ["debug of casacore"], []),
     ],
 )
@@ -251,7 +252,7 @@ def test_log_lines_go_to_standard_error(verbosity, shown, hidden):
 def test_setting_up_twice_shows_a_line_once(capsys):
     cli.setup_logging()
     cli.setup_logging()
-    logging.getLogger("receive.app").info("ready")
+    logging.getLogger("receive.run.app").info("ready")
     assert capsys.readouterr().err.count("ready") == 1
 
 

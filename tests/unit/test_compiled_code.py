@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from receive import compiled_code
-from receive.compiled_code import PREPARED, levels_of_this_machine
+from receive.host import compiled_code
+from receive.host.compiled_code import PREPARED, levels_of_this_machine
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from receive.command.errors import ConfigError
 from receive.config import Config
-from receive.config_keys import CATEGORIES, KEYS, Kind, find_key
-from receive.errors import ConfigError
+from receive.config.keys import CATEGORIES, KEYS, Kind, find_key
 
 
 def test_defaults_are_those_of_the_reference():
@@ -435,8 +435,9 @@ def test_keys_say_what_they_accept_in_words():
 
 def test_imports_no_more_than_help_needs():
     code = (
-        "import sys, receive.cli; heavy = {'numpy', 'casacore', 'numba', 'astropy', 'spead2', "
-        "'yaml', 'tqdm', 'scipy'} & set(sys.modules); sys.exit(str(heavy) if heavy else 0)"
+        "import sys, receive.command.cli; heavy = {'numpy', 'casacore', 'numba', 'astropy', "
+        "'spead2', 'yaml', 'tqdm', 'scipy'} & set(sys.modules); "
+        "sys.exit(str(heavy) if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -5,11 +5,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from receive import config_docs
+from generate import configuration
+from generate.configuration_schema import json_schema
+from receive.command.errors import ConfigError
 from receive.config import Config
-from receive.config_keys import KEYS
-from receive.config_schema import json_schema
-from receive.errors import ConfigError
+from receive.config.keys import KEYS
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
 
@@ -22,22 +22,22 @@ def validator():
 
 
 def test_the_committed_page_and_schema_are_up_to_date(capsys):
-    assert config_docs.main([str(REFERENCE), "--check"]) == 0, capsys.readouterr().out
+    assert configuration.main([str(REFERENCE), "--check"]) == 0, capsys.readouterr().out
 
 
 def test_check_tells_what_is_stale_and_writing_mends_it(tmp_path, capsys):
-    assert config_docs.main([str(tmp_path), "--check"]) == 1
+    assert configuration.main([str(tmp_path), "--check"]) == 1
     assert "configuration.md is not up to date" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
-    assert config_docs.main([str(tmp_path)]) == 0
-    assert config_docs.main([str(tmp_path), "--check"]) == 0
+    assert configuration.main([str(tmp_path)]) == 0
+    assert configuration.main([str(tmp_path), "--check"]) == 0
 
 
 @pytest.mark.parametrize("key", KEYS.values(), ids=lambda key: key.name)
 def test_the_page_has_every_key_with_old_names_and_who_acts_on_it(key):
     [row] = [
         line
-        for line in config_docs.reference_page().splitlines()
+        for line in configuration.reference_page().splitlines()
         if line.startswith(f"| `{key.name}` |")
     ]
     assert row.count("|") == 5

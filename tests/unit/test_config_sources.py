@@ -12,9 +12,9 @@ import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from receive.command.errors import ConfigError
 from receive.config import Config
-from receive.config_keys import KEYS, Key, Kind
-from receive.errors import ConfigError
+from receive.config.keys import KEYS, Key, Kind
 
 EXPECTED = {
     "reception.transport": "tcp",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receive.ending import EndedBy, ScanEnd, last_line, most_telling, scan_ended_by, verdict
+from receive.command.ending import EndedBy, ScanEnd, last_line, most_telling, scan_ended_by, verdict
 from tests.conftest import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "reference" / "ends.md"

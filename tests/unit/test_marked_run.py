@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from receive import cli
-from receive.ending import EndedBy
-from receive.errors import InputError, NothingReceivedError, OutputError
-from receive.marked_run import MarkedRun
-from receive.outcome import Outcome, summary
-from receive.run_folder import RunFolder
+from receive.account.outcome import Outcome, summary
+from receive.command import cli
+from receive.command.ending import EndedBy
+from receive.command.errors import InputError, NothingReceivedError, OutputError
+from receive.pod.run_folder import RunFolder
+from receive.run.marked_run import MarkedRun
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from receive.errors import VisReceiveError
+    from receive.command.errors import VisReceiveError
 
 
 @pytest.mark.parametrize("received", [False, True])

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from receive.command.errors import ConfigError
 from receive.config import Config
-from receive.config_keys import KEYS, Kind
-from receive.errors import ConfigError
+from receive.config.keys import KEYS, Kind
 
 PIECE = 4
 # Nothing around the secrets below is made of these characters alone.

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from receive.memory_limit import memory_limit_bytes
+from receive.host.memory_limit import memory_limit_bytes
 
 PHYSICAL_BYTES = 8 * 2**30
 

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from receive.progress import Progress, format_bytes, format_seconds
+from receive.command.progress import Progress, format_bytes, format_seconds
 
 
 def read_all(leader: int) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receive.proxies import Proxies
+from receive.download.proxies import Proxies
 
 PROXY = "http://proxy.example:3128"
 

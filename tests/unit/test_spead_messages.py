@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from receive import spead_messages
-from receive.spead_messages import AGAIN_S, Rarely
+from receive.command import spead_messages
+from receive.command.spead_messages import AGAIN_S, Rarely
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from receive.stop import StopRequest
+from receive.command.stop import StopRequest
 
 TIMES = 3000
 

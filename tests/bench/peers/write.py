@@ -17,8 +17,8 @@ import numpy as np
 
 from receive.icd.payload import Payload, PayloadPart
 from receive.icd.records import RECORD_DTYPE
-from receive.measurement_set.reader import open_set
-from receive.measurement_set.writer import SetWriter
+from receive.measurement_set.read.reader import open_set
+from receive.measurement_set.write.writer import SetWriter
 from tests.bench.shapes import FIRST_UNIX_S
 
 PIECE_BYTES = 8 << 20

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from receive.charts.receiver import RECEIVE
-from receive.charts.schema import chart_schema
-from receive.charts.sender import EMULATOR
+from generate.charts.receiver import RECEIVE
+from generate.charts.schema import chart_schema
+from generate.charts.sender import EMULATOR
 
 if TYPE_CHECKING:
     from tests.cluster.charts.rendering import Helm

@@ -27,7 +27,7 @@ KILLED = 137
 TERMINATED = 143
 # A consumer that writes, and takes all the memory there is when it has closed a set.
 GREEDY = f"""
-from receive.consumers.mswriter import MeasurementSetConsumer
+from receive.consumers.ms.writer import MeasurementSetConsumer
 
 class Greedy(MeasurementSetConsumer):
     def __init__(self, config, tm):

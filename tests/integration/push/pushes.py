@@ -8,7 +8,7 @@ import subprocess
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from receive.run_folder import RunFolder
+from receive.pod.run_folder import RunFolder
 from tests.commands import BIN, TIMEOUT_S, options
 from tests.remotes import PASSWORD
 from tests.waiting import wait_until

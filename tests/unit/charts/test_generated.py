@@ -10,15 +10,15 @@ import jsonschema
 import pytest
 import yaml
 
+from generate.charts.__main__ import generated, main
+from generate.charts.receiver import RECEIVE
+from generate.charts.schema import chart_schema
+from generate.charts.sender import EMULATOR
+from generate.charts.value import Category, Value
+from generate.charts.values_file import values_text
 from receive import __version__
-from receive.charts.__main__ import generated, main
-from receive.charts.receiver import RECEIVE
-from receive.charts.schema import chart_schema
-from receive.charts.sender import EMULATOR
-from receive.charts.value import Category, Value
-from receive.charts.values_file import values_text
 from receive.config import Config
-from receive.config_keys import KEYS
+from receive.config.keys import KEYS
 
 CHARTS = Path(__file__).resolve().parents[3] / "charts"
 BOTH = pytest.mark.parametrize("chart", [RECEIVE, EMULATOR], ids=lambda chart: chart.name)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from receive.errors import InputError
+from receive.command.errors import InputError
 from receive.icd import records
 from receive.icd.records import RECORD_DTYPE
 

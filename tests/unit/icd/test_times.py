@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from receive.errors import InputError
+from receive.command.errors import InputError
 from receive.icd import times
 
 FIRST_MJD_S = float(times.MJD_UNIX_EPOCH_S)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from receive.icd.payload import Payload
 from receive.icd.times import count_fraction_from_mjd_s
-from receive.measurement_set.kernels import compile_kernels
-from receive.measurement_set.writer import SetWriter
+from receive.measurement_set.tiled.kernels import compile_kernels
+from receive.measurement_set.write.writer import SetWriter
 from tests.unit.measurement_set.writing import INTERVAL_S, START_MJD_S, make_model, make_payload
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from receive.icd.payload import Payload, PayloadPart
-from receive.measurement_set.writer import SetWriter
+from receive.measurement_set.write.writer import SetWriter
 from tests.unit.measurement_set.writing import make_payload
 
 if TYPE_CHECKING:

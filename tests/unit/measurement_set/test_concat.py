@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from casacore.tables import table
 
-from receive.cli import run
+from receive.command.cli import run
 from receive.measurement_set import casacore_thread
-from receive.measurement_set.concat_command import PROG, main
-from receive.measurement_set.diff import Selection, diff_sets
-from receive.measurement_set.diff_values import Tolerances
+from receive.measurement_set.compare.tables import Selection, diff_sets
+from receive.measurement_set.compare.values import Tolerances
+from receive.measurement_set.join.command import PROG, main
 from tests.unit.measurement_set.made_by_casacore import subtable
 from tests.unit.measurement_set.pieces import (
     Cut,

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from receive.errors import OutputError
+from receive.command.errors import OutputError
 from receive.icd.payload import Payload, PayloadPart
-from receive.measurement_set import tiles
-from receive.measurement_set.kernels import compile_kernels
-from receive.measurement_set.live import GrowingFiles
-from receive.measurement_set.writer import SetWriter
+from receive.measurement_set.tiled import tiles
+from receive.measurement_set.tiled.kernels import compile_kernels
+from receive.measurement_set.write.growing import GrowingFiles
+from receive.measurement_set.write.writer import SetWriter
 from tests.unit.measurement_set.writing import (
     EXPOSURE_S,
     assert_holds,

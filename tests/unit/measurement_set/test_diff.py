@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from casacore.tables import makearrcoldesc, makescacoldesc, maketabdesc, table
 
-from receive.errors import ConfigError, InputError
-from receive.measurement_set.diff import Comparison, Selection, diff_sets
-from receive.measurement_set.diff_command import DiffTroubleError, entry, main
-from receive.measurement_set.diff_values import Tolerances
+from receive.command.errors import ConfigError, InputError
+from receive.measurement_set.compare.command import DiffTroubleError, entry, main
+from receive.measurement_set.compare.tables import Comparison, Selection, diff_sets
+from receive.measurement_set.compare.values import Tolerances
 from tests.unit.measurement_set.made_by_casacore import alter, make_set, subtable
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def test_cells_of_other_shapes_and_undefined_ones(pair: tuple[Path, Path]) -> No
 
 
 def test_slices_are_put_together(pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("receive.measurement_set.cells.SLICE_ROWS", 5)
+    monkeypatch.setattr("receive.measurement_set.read.columns.SLICE_ROWS", 5)
     a, b = pair
     for row in (3, 4, 11):
         alter(b, "", "UVW", row, lambda uvw: uvw + 1)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from casacore.tables import table
 
-from receive.measurement_set.diff_command import main
-from receive.measurement_set.diff_round_trip import diff_round_trip
+from receive.measurement_set.compare.command import main
+from receive.measurement_set.compare.round_trip import diff_round_trip
 from tests.unit.measurement_set.made_by_casacore import WIDTH_HZ, alter, make_set, subtable
 
 if TYPE_CHECKING:

@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from receive.measurement_set import direct as direct_room
-from receive.measurement_set.direct import BLOCK_BYTES, DirectWrites, ShiftedBuffer, file_system
-from receive.measurement_set.writer import SetWriter
+from receive.measurement_set.tiled import direct_io as direct_room
+from receive.measurement_set.tiled.direct_io import (
+    BLOCK_BYTES,
+    DirectWrites,
+    ShiftedBuffer,
+    file_system,
+)
+from receive.measurement_set.write.writer import SetWriter
 from tests.unit.measurement_set.writing import (
     assert_holds,
     make_model,

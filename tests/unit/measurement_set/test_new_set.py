@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from casacore import tables
 
-from receive.measurement_set.new_set import SetDescription, create_empty_set
+from receive.measurement_set.write.bare_set import SetDescription, create_empty_set
 
 if TYPE_CHECKING:
     from pathlib import Path

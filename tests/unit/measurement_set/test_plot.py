@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from casacore.tables import table
 
-from receive.errors import ConfigError, InputError, OutputError
-from receive.measurement_set import plot, plot_sample
-from receive.measurement_set.plot_command import entry, main
-from receive.measurement_set.plot_data import gather
+from receive.command.errors import ConfigError, InputError, OutputError
+from receive.measurement_set.plot import page, sample
+from receive.measurement_set.plot.command import entry, main
+from receive.measurement_set.plot.data import gather
 from tests.unit.measurement_set.made_by_casacore import START_MJD_S, alter, make_set, subtable
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def test_the_lofar_set_is_drawn(lofar_ms: Path, tmp_path: Path) -> None:
 def test_the_title_says_what_was_observed(lofar_ms: Path) -> None:
     data = gather(lofar_ms)
 
-    first, second = plot.titles(data)
+    first, second = page.titles(data)
 
     assert first == "LOFAR, BEAM_0, 2013-03-29 13:59:53.006 to 2013-03-29 14:00:43.076 UTC"
     assert second == ("6 times, 8 antennas, 28 baselines, 8 channels, XX XY YX YY; 31 % flagged")
@@ -102,7 +102,7 @@ def test_averages_are_of_what_is_not_flagged(tmp_path: Path) -> None:
 def test_odd_shapes_give_a_page(tmp_path: Path, shape: dict[str, Any]) -> None:
     path = make_set(tmp_path / "odd.ms", **shape)
 
-    image = decoded(plot.draw(gather(path)))
+    image = decoded(page.draw(gather(path)))
 
     for place in ((0, 0), (0, 1), (1, 0), (1, 1), (1, 2)):
         rows, columns = PANELS[place]
@@ -115,9 +115,9 @@ def test_autocorrelations_are_drawn_only_where_there_is_nothing_else(tmp_path: P
     alter(some, "", "DATA", 0, lambda data: data * 1000)
 
     assert gather(only).autocorrelations
-    assert "autocorrelations only" in plot.titles(gather(only))[1]
+    assert "autocorrelations only" in page.titles(gather(only))[1]
     rows, columns = PANELS[0, 2]
-    assert not coloured(decoded(plot.draw(gather(only))))[rows, columns].any()
+    assert not coloured(decoded(page.draw(gather(only))))[rows, columns].any()
     mixed = gather(some)
     assert np.isnan(mixed.row_amplitude[0]).all()
     assert np.nanmax(mixed.row_amplitude) < 2
@@ -131,8 +131,8 @@ def test_a_set_that_is_all_flagged_says_so(tmp_path: Path) -> None:
 
     data = gather(path)
 
-    assert plot.titles(data)[1].endswith("100 % flagged")
-    image = decoded(plot.draw(data))
+    assert page.titles(data)[1].endswith("100 % flagged")
+    image = decoded(page.draw(data))
     rows, columns = PANELS[0, 0]
     assert not coloured(image)[rows, columns].any()
     assert (image[rows, columns].max(axis=2) < 0.5).any()  # the words
@@ -142,8 +142,8 @@ def test_a_set_that_is_all_flagged_says_so(tmp_path: Path) -> None:
 def test_a_large_set_is_thinned_out_and_the_picture_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str
 ) -> None:
-    monkeypatch.setattr(plot_sample, "MAX_VALUES", 64 * 64)
-    monkeypatch.setattr(plot_sample, "MAX_CHANNELS", 32)
+    monkeypatch.setattr(sample, "MAX_VALUES", 64 * 64)
+    monkeypatch.setattr(sample, "MAX_CHANNELS", 32)
     path = make_set(tmp_path / "a.ms", antennas=8, times=50, channels=60, pols=2)
     if order != "TIME":
         path = tmp_path / "sorted.ms"
@@ -162,9 +162,9 @@ def test_a_large_set_is_thinned_out_and_the_picture_says_so(
     assert data.spectrum_amplitude.shape[1:] == (30, 2)
     assert (data.facts.times, data.facts.baselines) == (50, 28)
     assert data.facts.start_mjd_s == START_MJD_S
-    assert "about 0 % flagged" in plot.titles(data)[1]
+    assert "about 0 % flagged" in page.titles(data)[1]
     np.testing.assert_array_equal(gather(path).time_mjd_s, data.time_mjd_s)
-    assert decoded(plot.draw(data)).any()
+    assert decoded(page.draw(data)).any()
 
 
 def test_only_one_data_description_is_drawn(tmp_path: Path) -> None:
@@ -199,10 +199,10 @@ def test_another_column_and_its_unit(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_outliers_do_not_flatten_the_rest(tmp_path: Path) -> None:
     path = make_set(tmp_path / "a.ms")
-    calm = decoded(plot.draw(gather(path)))
+    calm = decoded(page.draw(gather(path)))
     alter(path, "", "DATA", 4, lambda data: data * 1e6)
 
-    burst = decoded(plot.draw(gather(path)))
+    burst = decoded(page.draw(gather(path)))
 
     rows, columns = PANELS[0, 0]
     assert coloured(burst)[rows, columns].any(axis=1).sum() > 10
@@ -226,7 +226,7 @@ def test_without_matplotlib_the_extra_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = make_set(tmp_path / "a.ms")
-    monkeypatch.delitem(sys.modules, "receive.measurement_set.plot")
+    monkeypatch.delitem(sys.modules, "receive.measurement_set.plot.page")
     for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setattr("sys.argv", ["ms-plot", str(path)])
@@ -240,4 +240,4 @@ def test_without_matplotlib_the_extra_is_named(
     [(0.0, "0 %"), (1.0, "100 %"), (0.31, "31 %"), (1e-9, "0.01 %"), (0.99999, "99.9 %")],
 )
 def test_a_little_is_not_nothing(fraction: float, text: str) -> None:
-    assert plot.percent(fraction) == text
+    assert page.percent(fraction) == text

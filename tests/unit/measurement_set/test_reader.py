@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from casacore.tables import makearrcoldesc, maketabdesc, table
 
-from receive.errors import ConfigError, InputError
-from receive.measurement_set.reader import open_set
+from receive.command.errors import ConfigError, InputError
+from receive.measurement_set.read.reader import open_set
 from tests.unit.measurement_set.made_by_casacore import make_set, subtable
 
 if TYPE_CHECKING:

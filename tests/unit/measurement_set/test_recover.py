@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 from casacore import tables
 
-from receive.errors import InputError
-from receive.measurement_set.headers import tiled_header
-from receive.measurement_set.live import WORK
-from receive.measurement_set.recover import recover
-from receive.measurement_set.recover_command import main
-from receive.measurement_set.writer import SetWriter
+from receive.command.errors import InputError
+from receive.measurement_set.tiled.headers import tiled_header
+from receive.measurement_set.write.growing import WORK
+from receive.measurement_set.write.recover import recover
+from receive.measurement_set.write.recover_command import main
+from receive.measurement_set.write.writer import SetWriter
 from tests.unit.measurement_set.killed_writer import make_cycle
 from tests.unit.measurement_set.writing import (
     INTERVAL_S,

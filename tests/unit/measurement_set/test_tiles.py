@@ -13,15 +13,15 @@ from casacore import tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from receive.errors import OutputError
-from receive.measurement_set.headers import (
+from receive.command.errors import OutputError
+from receive.measurement_set.tiled.headers import (
     TiledHeader,
     check_tiled_header,
     find_lock_row_field,
     find_row_fields,
     tiled_header,
 )
-from receive.measurement_set.tiles import (
+from receive.measurement_set.tiled.tiles import (
     LARGEST_TILE_BYTES,
     TiledColumn,
     Tiling,

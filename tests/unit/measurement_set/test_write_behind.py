@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from receive.measurement_set import write_behind
-from receive.measurement_set.write_behind import PAGE_BYTES, WriteBehind
+from receive.measurement_set.tiled import write_behind
+from receive.measurement_set.tiled.write_behind import PAGE_BYTES, WriteBehind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from casacore import tables
 
-from receive.errors import InputError, OutputError
-from receive.measurement_set import live, subtable_copy
-from receive.measurement_set.diff import diff_sets
-from receive.measurement_set.reader import open_set
-from receive.measurement_set.recover import recover
-from receive.measurement_set.writer import SetWriter
+from receive.command.errors import InputError, OutputError
+from receive.measurement_set.compare.tables import diff_sets
+from receive.measurement_set.read.reader import open_set
+from receive.measurement_set.write import growing, subtable_copy
+from receive.measurement_set.write.recover import recover
+from receive.measurement_set.write.writer import SetWriter
 from tests.unit.measurement_set.writing import (
     EXPOSURE_S,
     INTERVAL_S,
@@ -112,7 +112,7 @@ def test_a_new_process_reads_it(tmp_path: Path, template: Path, model: Telescope
             assert writer.dumps_closed == count
             assert read_elsewhere(path)["rows"] == count * model.num_baselines
     assert_holds(path, model, payloads)
-    assert not (path / live.WORK).exists()
+    assert not (path / growing.WORK).exists()
     names = [entry.name for entry in tmp_path.iterdir()]
     assert sorted(names) == ["out.ms", "template.ms"]
     (scans,) = columns(path, "SCAN_NUMBER")
@@ -356,4 +356,4 @@ def test_history_may_fail_but_not_the_set(
         writer.close(history=["lost"])
     assert "lacks its last lines" in caplog.text
     assert_holds(path, model, [make_payload(model, 0)])
-    assert not (path / live.WORK).exists()
+    assert not (path / growing.WORK).exists()

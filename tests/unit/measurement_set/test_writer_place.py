@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 from casacore import tables
 
-from receive.errors import OutputError
-from receive.measurement_set import live, space
-from receive.measurement_set.recover import recover
-from receive.measurement_set.writer import SetWriter, check_free_space, required_bytes
+from receive.command.errors import OutputError
+from receive.measurement_set.write import growing, space
+from receive.measurement_set.write.recover import recover
+from receive.measurement_set.write.writer import SetWriter, check_free_space, required_bytes
 from tests.unit.measurement_set.writing import (
     assert_holds,
     make_model,
@@ -137,7 +137,7 @@ def test_a_full_disk_keeps_what_was_closed(small_disk: Path, tmp_path: Path) -> 
     assert_holds(path, model, payloads[:closed])
     with tables.table(f"{path}/HISTORY", ack=False) as history:
         assert history.getcol("MESSAGE") == ["the disk was full"]
-    assert not (path / live.WORK).exists()
+    assert not (path / growing.WORK).exists()
 
 
 def test_a_full_disk_and_a_kill(small_disk: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from receive.icd.records import (
     weights_from_fd,
 )
 from receive.icd.times import count_fraction_from_mjd_s
-from receive.measurement_set.new_set import SetDescription, create_empty_set
+from receive.measurement_set.write.bare_set import SetDescription, create_empty_set
 from receive.model.telescope import Antennas, TelescopeModel
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from receive.errors import InputError
+from receive.command.errors import InputError
 from receive.model.rows import ROWS_PER_STEP, RowMap, RowMapBuilder
 
 START_MJD_S = 4.9e9

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from receive.errors import ConfigError, InputError
+from receive.command.errors import ConfigError, InputError
 from receive.model import Antennas, TelescopeModel
 
 TIMES_MJD_S = np.array([4.9e9, 4.9e9 + 10, 4.9e9 + 20, 4.9e9 + 60])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy.time import Time
 
-from receive.errors import InputError
+from receive.command.errors import InputError
 from receive.icd.times import mjd_s_from_iso
 from receive.model.time_scales import known_scale, to_utc
 

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from receive.command.errors import InputError, OutputError
 from receive.config import Config
-from receive.errors import InputError, OutputError
-from receive.model_fetch.fetch import Bounds, fetch_model
-from receive.model_fetch.limits import Limits
+from receive.fetch.limits import Limits
+from receive.fetch.model import Bounds, fetch_model
 from tests import archives
 from tests.archives import regular, special, tar_of, zip_of
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from receive.command.errors import InputError, OutputError, VisReceiveError
 from receive.config import Config
-from receive.errors import InputError, OutputError, VisReceiveError
-from receive.model_fetch.fetch import Bounds, fetch_model
+from receive.fetch.model import Bounds, fetch_model
 from tests import archives
 from tests.archives import regular, tar_of, zip_of
 from tests.commands import options
@@ -146,7 +146,7 @@ def peak_mib(folder: Path, content: bytes) -> tuple[int, str, float]:
     archive = folder / "archive"
     archive.write_bytes(content)
     arguments = ["--to", folder / "model", *options({"model.url": archive})]
-    done, mib = measured(folder, "receive.model_fetch.app", arguments)
+    done, mib = measured(folder, "receive.fetch.app", arguments)
     return done.returncode, done.stderr, mib
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from receive.monitor import __main__ as command
+from generate import metrics as command
+from receive.command.stop import StopRequest
 from receive.monitor.metrics import METRICS, PREFIX, render
 from receive.monitor.status import Status
-from receive.stop import StopRequest
 from tests.conftest import REPOSITORY
 from tests.exposition import read
 

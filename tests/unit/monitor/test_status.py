@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import pytest
 
+from receive.command.stop import StopRequest
 from receive.monitor import status as room
 from receive.monitor.status import State, Status
-from receive.stop import StopRequest
 
 NO_SNAPSHOT = cast("Any", None)
 

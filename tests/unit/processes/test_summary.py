@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from receive.processes.summary import lines, merge
+from receive.run.processes.summary import lines, merge
 
 
 def scan(number: int, scan_id: int, received: list[int], *, expected: int = 10) -> dict[str, Any]:

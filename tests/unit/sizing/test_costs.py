@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from receive.errors import InputError
+from receive.command.errors import InputError
 from receive.sizing.costs import MEMORY, WORK, Costs, memory_work, work
 from receive.sizing.shape import Shape, Wire
 

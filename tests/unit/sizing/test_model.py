@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receive.errors import ConfigError
-from receive.measurement_set.convert import MAX_THREADS
-from receive.receiver import POLL_S
+from receive.command.errors import ConfigError
+from receive.measurement_set.write.convert import MAX_THREADS
+from receive.run.receiver import POLL_S
 from receive.sizing.costs import LOOK_S, MEMORY, QUIET_S, WORK, Costs
 from receive.sizing.model import DEFAULT_SITE, WRITER_THREADS, Requirement, Site, limits, size
 from receive.sizing.report import lines
 from receive.sizing.shape import Shape, Wire
-from receive.stream.spead import LOST_CHECK_S
+from receive.stream.network.spead import LOST_CHECK_S
 
 
 def costs(**cpu_s: float) -> Costs:

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from generate.sizing_page import text
+from generate.telescopes import SOURCES, TELESCOPES
 from receive.sizing import __main__ as command
 from receive.sizing.costs import Costs
 from receive.sizing.model import size
-from receive.sizing.page import text
-from receive.sizing.telescopes import SOURCES, TELESCOPES
 from tests.conftest import REPOSITORY
 
 if TYPE_CHECKING:

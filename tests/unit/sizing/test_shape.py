@@ -8,7 +8,7 @@ import spead2.send
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receive.errors import ConfigError
+from receive.command.errors import ConfigError
 from receive.icd.items import ITEM_SETS
 from receive.icd.records import RECORD_DTYPE
 from receive.sizing.shape import Shape, Wire
@@ -114,7 +114,7 @@ def test_shares_are_those_that_the_receivers_take(
     channels = streams * per_stream - min(fewer, per_stream - 1)
     per_stream = min(per_stream, channels)
     shape = Shape(3, channels, 1.0, per_stream)
-    # As receive.plan parts them.
+    # As receive.run.plan parts them.
     borders = [index * streams // receivers * per_stream for index in range(receivers)]
     taken = [end - begin for begin, end in pairwise([*borders, channels])]
     shares = shape.shares(receivers)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from receive.stream.consumer_share import MEMORY_S, ConsumerShare
-from receive.stream.layout import PoolSize
+from receive.stream.dumps.pool_share import MEMORY_S, ConsumerShare
+from receive.stream.table.layout import PoolSize
 
 
 def test_a_third_is_always_left_to_receive_into() -> None:

@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from receive.errors import ConfigError, NetworkError
-from receive.stream import ibverbs
-from receive.stream.ibverbs import IbverbsPort, allow_locking, explain, open_ibverbs, require
-from receive.stream.sockets import Endpoint
+from receive.command.errors import ConfigError, NetworkError
+from receive.stream.network import ibverbs
+from receive.stream.network.ibverbs import (
+    IbverbsPort,
+    allow_locking,
+    explain,
+    open_ibverbs,
+    require,
+)
+from receive.stream.network.sockets import Endpoint
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from receive.errors import NetworkError
-from receive.stream.sockets import Endpoint, interface_index, open_sockets
+from receive.command.errors import NetworkError
+from receive.stream.network.sockets import Endpoint, interface_index, open_sockets
 
 GROUP = "ff15::42:7"
 LOOPBACK = socket.if_nametoindex("lo")

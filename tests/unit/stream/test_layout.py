@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receive.errors import ConfigError
-from receive.stream.layout import (
+from receive.command.errors import ConfigError
+from receive.stream.table.layout import (
     HEAD_ROOM_BYTES,
     MIN_POOL_DUMPS,
     SLOT_ALIGNMENT_BYTES,

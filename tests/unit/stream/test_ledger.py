@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receive.stream.dump import Dump
-from receive.stream.ledger import ScanLedger
-from receive.stream.state import Reason
+from receive.stream.dumps.dump import Dump
+from receive.stream.dumps.ledger import ScanLedger
+from receive.stream.table.state import Reason
 
 TICKS = 1_700_000_000 << 32
 

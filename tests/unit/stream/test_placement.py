@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from receive.icd.items import ItemId
-from receive.stream import state as state_room
-from receive.stream.placement import addresses, apart, in_model, scan_at, swap16, swap32
-from receive.stream.state import STREAM_DTYPE, compiled_for
+from receive.stream.table import state as state_room
+from receive.stream.table.placement import addresses, apart, in_model, scan_at, swap16, swap32
+from receive.stream.table.state import STREAM_DTYPE, compiled_for
 
 DATA, SCAN = int(ItemId.CORRELATOR_OUTPUT_DATA), int(ItemId.SCAN_ID)
 ADDRESS = st.integers(0, (1 << 48) - 1)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from receive.stream.sockets import Endpoint, open_sockets
-from receive.stream.source_filter import Divided, Rule, Source, Watch, resolved, unmapped
+from receive.stream.network.sockets import Endpoint, open_sockets
+from receive.stream.network.source_filter import Divided, Rule, Source, Watch, resolved, unmapped
 from tests.integration.senders import Observation, udp_socket
 
 if TYPE_CHECKING:

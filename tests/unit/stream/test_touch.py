@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from receive.stream import touch as touch_room
-from receive.stream.layout import PoolSize, StreamLayout
-from receive.stream.state import SharedState
-from receive.stream.touch import Toucher
+from receive.host import prefault as touch_room
+from receive.host.prefault import Toucher
+from receive.stream.table.layout import PoolSize, StreamLayout
+from receive.stream.table.state import SharedState
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:

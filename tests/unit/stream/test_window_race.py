@@ -7,9 +7,9 @@ import threading
 import numpy as np
 from numba import njit
 
-from receive.stream.layout import PoolSize, StreamLayout
-from receive.stream.state import SharedState
-from receive.stream.window import Window
+from receive.stream.dumps.window import Window
+from receive.stream.table.layout import PoolSize, StreamLayout
+from receive.stream.table.state import SharedState
 
 GROUPS, POOL, LOOKS = 64, 8, 3000
 

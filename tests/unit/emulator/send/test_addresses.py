@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from emulator.send import addresses
-from receive.errors import ConfigError, NetworkError
+from receive.command.errors import ConfigError, NetworkError
 
 ENDPOINTS = (("obs-0.obs", 41000), ("obs-0.obs", 41001), ("obs-1.obs", 41002))
 

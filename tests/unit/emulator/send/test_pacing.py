@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from emulator.send.pacing import Pacer, Schedule
-from receive.errors import InputError
+from receive.command.errors import InputError
 
 TIMES = np.array([4.9e9, 4.9e9 + 10, 4.9e9 + 25])  # with a gap
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from emulator.send.plan import SendPlan, make_plan
+from receive.command.errors import ConfigError
 from receive.config import Config
-from receive.errors import ConfigError
 from receive.model import Antennas, TelescopeModel
 
 MODEL = TelescopeModel(

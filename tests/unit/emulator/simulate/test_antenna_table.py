@@ -9,7 +9,7 @@ import pytest
 from astropy.coordinates import EarthLocation
 
 from emulator.simulate.antenna_table import Site, parse_antennas, read_antennas
-from receive.errors import InputError
+from receive.command.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from emulator.simulate.arrays import (
     longest_baseline_m,
     random_array,
 )
-from receive.errors import ConfigError, InputError
+from receive.command.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import pytest
 from emulator.simulate.arrays import load_builtin
 from emulator.simulate.imperfections import LEAST_FRACTION, Imperfections
 from emulator.simulate.observation import Observation
-from receive.errors import ConfigError
+from receive.command.errors import ConfigError
 
 OBSERVATION = Observation(
     array=load_builtin("meerkat"),

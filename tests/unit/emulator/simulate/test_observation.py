@@ -15,7 +15,7 @@ from astropy.utils import iers
 
 from emulator.simulate.arrays import Array, load_builtin
 from emulator.simulate.observation import Observation, parse_polarisations
-from receive.errors import ConfigError
+from receive.command.errors import ConfigError
 from receive.icd.times import mjd_s_from_iso
 
 START = "2024-06-21T12:00:00"

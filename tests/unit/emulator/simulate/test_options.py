@@ -15,7 +15,7 @@ from emulator.simulate.options import (
     observation_from,
     sources_from,
 )
-from receive.errors import ConfigError
+from receive.command.errors import ConfigError
 from receive.icd.times import mjd_s_from_iso
 
 if TYPE_CHECKING:

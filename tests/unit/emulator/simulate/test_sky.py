@@ -19,7 +19,7 @@ from emulator.simulate.sky import (
     parse_source,
     read_sources,
 )
-from receive.errors import ConfigError, InputError
+from receive.command.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from pathlib import Path

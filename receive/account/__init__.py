@@ -1,0 +1,1 @@
+"""What became of a run: expected, received, missing, refused, closed."""

@@ -1,0 +1,271 @@
+"""What all our commands share: common options, logging, errors that end in one line and a code.
+
+A command's module has ``main(argv) -> int`` and ``entry() -> int``, which is
+``return cli.run("emu-recv", main)``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import logging
+import os
+import select
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TextIO
+
+from receive import __version__
+from receive.command.errors import OutputError, VisReceiveError
+from receive.command.progress import Progress
+from receive.command.spead_messages import Rarely
+from receive.config import Config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import FrameType
+
+__all__ = [
+    "EXIT_CODES",
+    "Progress",
+    "common_parser",
+    "exit_code_of",
+    "load_config",
+    "plain_parser",
+    "run",
+    "setup_logging",
+]
+
+EXIT_CODES = """\
+exit codes:
+  0    the observation ended by itself and everything was closed
+  1    a defect of ours: a traceback, and how to report it
+  2    usage or configuration
+  3    input: missing, not a Measurement Set, truncated, locked, empty
+  4    output: exists, not writable, disk full
+  5    network: port in use, address not ours, no route, connection refused
+  6    nothing arrived before reception.idle_timeout, or nothing that could be used
+  7    data were lost and --fail-on-loss was given, or not all came and --fail-on-incomplete
+  8    a consumer failed; the others went on to the end
+  130  stopped by SIGINT; everything was closed
+  143  stopped by SIGTERM; everything was closed
+"""
+
+_OUR_LOGGERS = ("receive", "emulator")
+_DEFECT = 1
+_INTERRUPTED = 130
+_TERMINATED = 143
+_BROKEN_PIPE = 141  # what a shell shows for a command that SIGPIPE ended
+
+logger = logging.getLogger(__name__)
+_EVERYTHING = 2
+"""How often -v is given for what the libraries say."""
+
+
+def plain_parser(prog: str, description: str, epilog: str = EXIT_CODES) -> argparse.ArgumentParser:
+    """Return a parser with what every command has: -v, --version, exit codes in its help."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "-v",
+        "--verbose",
+        action="count",
+        default=0,
+        help="say more; twice: what the libraries say too",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return parser
+
+
+def common_parser(prog: str, description: str, epilog: str = EXIT_CODES) -> argparse.ArgumentParser:
+    """Return a parser with the options of a command that takes a configuration."""
+    parser = plain_parser(prog, description, epilog)
+    parser.add_argument(
+        "-c",
+        "--config",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="configuration: INI, JSON or YAML; any number of times, later files win",
+    )
+    parser.add_argument(
+        "-o",
+        "--option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="one configuration key, such as reception.transport=tcp; wins over the files; "
+        "any number of times",
+    )
+    return parser
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Return the configuration that the options of `common_parser` ask for.
+
+    Raises
+    ------
+    ConfigError
+        Something in them is unknown, wrong, malformed or cannot go together.
+    """
+    return Config.load(args.config, args.option)
+
+
+class _StderrHandler(logging.Handler):
+    """Writes to what standard error is at the time, above a progress bar if one is shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            write_line(self.format(record), sys.stderr)
+        except Exception:  # noqa: BLE001 (a log line must not end an observation)
+            self.handleError(record)
+
+
+def write_line(text: str, stream: TextIO) -> None:
+    """Write a line without breaking a progress bar that is being shown."""
+    tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
+    if tqdm is not None and stream.isatty():
+        tqdm.write(text, file=stream)
+    else:
+        stream.write(f"{text}\n")
+    stream.flush()
+
+
+def setup_logging(verbosity: int = 0) -> None:
+    """Send log lines, ``time level message``, to standard error.
+
+    Parameters
+    ----------
+    verbosity
+        0 shows what we say from INFO and what libraries say from WARNING, 1 our DEBUG lines
+        too, 2 everything.
+    """
+    formatter = logging.Formatter(
+        "%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S"
+    )
+    formatter.converter = time.gmtime
+    handler = _StderrHandler()
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    for old in [old for old in root.handlers if isinstance(old, _StderrHandler)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG if verbosity >= _EVERYTHING else logging.WARNING)
+    for name in _OUR_LOGGERS:
+        logging.getLogger(name).setLevel(logging.DEBUG if verbosity > 0 else logging.INFO)
+    spead = logging.getLogger("spead2")
+    for filter_ in [one for one in spead.filters if isinstance(one, Rarely)]:
+        spead.removeFilter(filter_)
+    if verbosity < _EVERYTHING:
+        spead.addFilter(Rarely())
+    logging.captureWarnings(capture=True)
+
+
+def run(
+    prog: str,
+    main: Callable[[Sequence[str] | None], int],
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Run a command and return its exit code; errors of the user end in one line.
+
+    Parameters
+    ----------
+    prog
+        Name of the command.
+    main
+        Does the work; gets `argv`, returns the exit code.
+    argv
+        Arguments; None for those of the process.
+    """
+    with contextlib.suppress(ValueError):  # a thread of a test, which gets no signals
+        # The first process of a container would not hear it otherwise.
+        signal.signal(signal.SIGTERM, _end)
+    try:
+        code = main(argv)
+        sys.stdout.flush()
+    except VisReceiveError as error:
+        logger.debug("where it was raised:", exc_info=True)
+        _say(f"{prog}: error: {' '.join(str(error).split())}")
+        code = exit_code_of(error)
+    except KeyboardInterrupt as error:
+        _say(f"{prog}: stopped")
+        code = exit_code_of(error)
+    except SystemExit as error:  # argparse: help, version, usage
+        code = exit_code_of(error)
+    except OSError as error:
+        code = exit_code_of(error)
+        _say_system_error(prog, error, code)
+    except Exception:  # noqa: BLE001 (whatever it is, the user must learn how to report it)
+        _defect(prog)
+        code = _DEFECT
+    return code
+
+
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(_TERMINATED)
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # nobody is there to read it
+        write_line(text, sys.stderr)
+
+
+def exit_code_of(error: BaseException) -> int:
+    """Return the exit code of a command that an error ends."""
+    if isinstance(error, VisReceiveError):
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return _INTERRUPTED
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    if isinstance(error, OSError):
+        if error.errno == errno.EPIPE and _stdout_is_broken():
+            return _BROKEN_PIPE
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return OutputError.exit_code
+    return _DEFECT
+
+
+def _say_system_error(prog: str, error: OSError, code: int) -> None:
+    """Tell of an error of the system that nobody made an error of the user."""
+    if code == _BROKEN_PIPE:
+        _forget_stdout()  # such as "| head", which has seen enough
+    elif code == OutputError.exit_code:
+        _say(f"{prog}: error: {error.filename or 'standard output'}: {error.strerror}")
+        if error.filename is None:
+            _forget_stdout()
+    else:
+        _defect(prog)
+
+
+def _stdout_is_broken() -> bool:
+    """Tell whether nobody reads the pipe that standard output is."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), select.POLLOUT)
+        return any(event & select.POLLERR for _, event in poll.poll(0))
+    except (OSError, ValueError):  # it has no descriptor, so it is no pipe
+        return False
+
+
+def _forget_stdout() -> None:
+    """Point standard output to nowhere, so that Python's own last flush does not complain."""
+    with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
+def _defect(prog: str) -> None:
+    _say(traceback.format_exc().rstrip())
+    _say(
+        f"{prog}: this is a defect of {prog} {__version__}, not of what you did. Please report it "
+        "with the lines above, the command line and the configuration, without credentials."
+    )

@@ -1,0 +1,1 @@
+"""The consumer ``mswriter``: when sets begin and end, what they are called, failing disks."""

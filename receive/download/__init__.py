@@ -1,0 +1,1 @@
+"""Files fetched over http and https, for whoever needs one."""

@@ -1,0 +1,1 @@
+"""The machine: memory limit, TCP connections, and compiled code that is cached."""

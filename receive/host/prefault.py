@@ -1,0 +1,90 @@
+"""Memory that is there before the network threads need it.
+
+The first use of a page is a fault, in which the system finds memory and clears it: a millisecond
+or more for a huge page.  A network thread that waits for that meanwhile takes nothing off its
+socket.  So a thread of its own goes ahead of them through the pool, whose buffers are first used
+in the order of their numbers.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from receive.stream.table.state import SharedState
+
+AHEAD_BYTES = 256 << 20
+"""So much more is touched than is in use."""
+STEP_BYTES = 4 << 20
+_MADV_POPULATE_WRITE = 23
+_NICENESS = 19
+"""It takes only the time that nobody else wants: those who are behind must not wait for it."""
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+
+
+class Toucher:
+    """Touches the pool's memory, as far as it may soon be needed.
+
+    Parameters
+    ----------
+    state
+        Whose memory.
+    """
+
+    def __init__(self, state: SharedState) -> None:
+        self._memory = state.memory
+        self._address = state.memory.ctypes.data
+        self._dump_bytes = state.layout.dump_bytes
+        self._end = len(state.memory)
+        self._touched = 0
+        self._wanted = 0
+        self._stopping = False
+        self._more = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="touch", daemon=True)
+
+    @property
+    def touched_bytes(self) -> int:
+        """How much of the pool was touched so far."""
+        return self._touched
+
+    def start(self) -> None:
+        """Begin with what is needed first."""
+        self._thread.start()
+        self.look(0)
+
+    def look(self, dumps_in_use: int) -> None:
+        """Take note of how many buffers are in use."""
+        wanted = min(self._end, dumps_in_use * self._dump_bytes + AHEAD_BYTES)
+        if wanted > self._wanted:
+            self._wanted = wanted
+            self._more.set()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopping = True
+        self._more.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, _NICENESS)
+        while not self._stopping and self._touched < self._end:
+            self._more.wait()
+            self._more.clear()
+            while self._touched < self._wanted and not self._stopping:
+                if not self._touch(min(STEP_BYTES, self._end - self._touched)):
+                    return
+
+    def _touch(self, count: int) -> bool:
+        begin = (self._address + self._touched) // _PAGE_BYTES * _PAGE_BYTES
+        end = self._address + self._touched + count
+        # Before Linux 5.14 there is no such advice: network threads find memory themselves.
+        if _libc.madvise(begin, end - begin, _MADV_POPULATE_WRITE):
+            return False
+        self._touched += count
+        return True

@@ -1,0 +1,1 @@
+"""``ms-diff``: compare two Measurement Sets."""

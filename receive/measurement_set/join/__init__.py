@@ -1,0 +1,1 @@
+"""``ms-concat``: one Measurement Set of pieces of an observation."""

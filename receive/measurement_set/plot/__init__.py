@@ -1,0 +1,1 @@
+"""``ms-plot``: draw a Measurement Set on one page."""

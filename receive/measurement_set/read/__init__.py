@@ -1,0 +1,1 @@
+"""Read a Measurement Set: model, integrations, subtables."""

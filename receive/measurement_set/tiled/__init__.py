@@ -1,0 +1,1 @@
+"""Bytes of casacore's tiled storage: headers, tiles, and the loops that fill them."""

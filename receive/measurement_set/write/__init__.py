@@ -1,0 +1,1 @@
+"""Create a Measurement Set, append to it, close it, mend it."""

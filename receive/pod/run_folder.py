@@ -1,0 +1,191 @@
+"""The folder in which a receiver tells the containers beside it of itself.
+
+Those that share it with the receiver (`--run-folder`) learn when packets can come and when the run
+has ended, and how, without asking Kubernetes or the network::
+
+    lock         held (flock) as long as the receiver's process lives
+    run.json     it has begun: process, attempt, where it writes
+    ready.json   packets can come: host, ports, channels
+    result.json  the marker: it has ended by itself, or was stopped, and everything is closed
+
+The kernel releases the lock of a process that dies in whatever way: released and no marker means
+crashed.  Files are renamed into place, so whoever sees one sees all of it.
+
+Nothing here imports more than the standard library: the container that pushes has no more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from receive.command.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from receive.command.stop import StopRequest
+
+OPTION = "--run-folder"
+STEP_S = 0.1
+"""How often what another process does is looked for."""
+PATIENCE_S = 2.0
+"""How long a lock is tried for: who asks whether it is held has it for a moment."""
+
+
+class RunFolder:
+    """The folder of one receiver.
+
+    Parameters
+    ----------
+    path
+        Must exist, and be writable for the receiver.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    # --- the receiver ---------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Hold the lock: as long as this lasts the receiver lives.
+
+        What an earlier run left is removed.  Children do not inherit the lock.
+
+        Raises
+        ------
+        OutputError
+            If the folder cannot be written, or another receiver holds its lock.
+        """
+        try:
+            # Python opens files so that children do not inherit them.
+            lock = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise self._refusal(error) from error
+        try:
+            if not _lock_for_good(lock):
+                raise OutputError(
+                    f"{OPTION} {self.path}: another receiver is at work there; give each its own"
+                )
+            for left in (self._result, self.ready_file, self._run):
+                left.unlink(missing_ok=True)
+            yield
+        finally:
+            os.close(lock)
+
+    def write_run(self, content: Mapping[str, Any]) -> None:
+        """Tell that the receiver has begun."""
+        self._write(self._run, content)
+
+    def write_result(self, content: Mapping[str, Any]) -> None:
+        """Leave the marker."""
+        self._write(self._result, content)
+
+    # --- those beside it ------------------------------------------------------------------------
+
+    @property
+    def ready_file(self) -> Path:
+        """Written by the receiver when packets can come."""
+        return self.path / "ready.json"
+
+    def is_held(self) -> bool:
+        """Whether a receiver lives."""
+        try:
+            lock = os.open(self._lock, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return False
+
+    def wait_for_start(self, timeout_s: float, stop: StopRequest) -> bool:
+        """Wait for a receiver to begin; return whether one has.
+
+        Parameters
+        ----------
+        timeout_s
+            How long at most.
+        stop
+            Ends the waiting.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while not self._has_begun():
+            if time.monotonic() > deadline_s or stop.wait(STEP_S):
+                return self._has_begun()
+        return True
+
+    def run(self) -> dict[str, Any] | None:
+        """Return what the receiver told when it began; None if none has.
+
+        One whose configuration was refused ends, with a marker, before it has anything to tell.
+        """
+        return _read(self._run)
+
+    def ready(self) -> dict[str, Any] | None:
+        """Return where packets can come; None if they cannot, or the receiver lives no more."""
+        content = _read(self.ready_file)
+        return content if self.is_held() else None
+
+    def result(self) -> dict[str, Any] | None:
+        """Return the marker; None if there is none: not yet, or never if the lock is not held."""
+        return _read(self._result)
+
+    def _has_begun(self) -> bool:
+        return self.run() is not None or self.result() is not None
+
+    @property
+    def _lock(self) -> Path:
+        return self.path / "lock"
+
+    @property
+    def _run(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def _result(self) -> Path:
+        return self.path / "result.json"
+
+    def _write(self, path: Path, content: Mapping[str, Any]) -> None:
+        partial = path.with_name(f".{path.name}.partial")
+        try:
+            partial.write_text(json.dumps(content, indent=2) + "\n")
+            partial.replace(path)
+        except OSError as error:
+            raise self._refusal(error) from error
+
+    def _refusal(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"{OPTION} {self.path} cannot be written: {error.strerror or error}; give a "
+            f"folder that is there and writable"
+        )
+
+
+def _lock_for_good(lock: int) -> bool:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline_s:
+                return False
+            time.sleep(STEP_S)
+        else:
+            return True
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    return content

@@ -1,0 +1,295 @@
+"""Start several receivers, pass on what they say and what they are told, and end as they did.
+
+The receivers are the same command once more, each with its share of the streams.  While not all
+are ready, one that ends takes the others with it: nothing has been received yet.  After that the
+others go on without it, because what they receive comes only once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from receive.command.cli import write_line
+from receive.command.ending import EndedBy
+from receive.command.port_ranges import port_ranges
+from receive.pod.run_files import remove_ready, write_ready
+from receive.run.processes.output import PrefixedLines
+from receive.run.processes.summary import lines, merge
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+    from receive.run.marked_run import MarkedRun
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 0.02
+_SIGNAL_EXIT = 128
+_PASSED_ON = (signal.SIGINT, signal.SIGTERM)
+_STOPPED = tuple(_SIGNAL_EXIT + number for number in _PASSED_ON)
+_BY_SEVERITY = (1, 4, 8, 3, 5, 2, 6, 7, *_STOPPED)
+"""Which exit code tells most; one of a process that something else ended comes before all."""
+
+
+@dataclass
+class _Child:
+    """One receiver process."""
+
+    index: int
+    process: subprocess.Popen[bytes]
+    ready_file: Path
+    summary_file: Path
+    ready: dict[str, Any] | None = None
+    exit_code: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called: as in the names of its sets."""
+        return f"r{self.index}"
+
+    def look(self) -> None:
+        """Find out what has become of it."""
+        # It goes when the receiver has enough, which may be at once.
+        if self.ready is None:
+            with contextlib.suppress(FileNotFoundError):
+                self.ready = json.loads(self.ready_file.read_text())
+        if self.exit_code is None:
+            code = self.process.poll()
+            self.exit_code = _SIGNAL_EXIT - code if code is not None and code < 0 else code
+
+    def send(self, number: int) -> None:
+        """Send it a signal if it still runs."""
+        if self.exit_code is None:
+            self.process.send_signal(number)
+
+    def end(self) -> None:
+        """Make sure that it has ended."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        for pipe in (self.process.stdout, self.process.stderr):
+            # While somebody might read its last words it could wait for ever to be rid of them.
+            if pipe is not None:
+                pipe.close()
+        self.process.wait()
+
+
+@dataclass
+class Supervisor:
+    """Runs the receivers.
+
+    Parameters
+    ----------
+    command
+        Argument list of one of them, but for what is its own.
+    shares
+        The keys that are each one's own.
+    """
+
+    command: Sequence[str]
+    shares: Sequence[dict[str, int]]
+    _children: list[_Child] = field(default_factory=list)
+    _caught: list[int] = field(default_factory=list)
+    _told: int = 0
+    _gave_up: bool = False
+
+    def run(self, ready_file: Path | None, marked: MarkedRun) -> int:
+        """Run all receivers to their ends.
+
+        Parameters
+        ----------
+        ready_file
+            Written when all of them are ready, with the ports of all in the order of streams.
+        marked
+            Told how all have ended.
+
+        Returns
+        -------
+        int
+            The exit code that tells most of those of the receivers; 0 if all ended with that.
+        """
+        for number in _PASSED_ON:
+            signal.signal(number, self._on_signal)
+        with tempfile.TemporaryDirectory(prefix="emu-recv-") as folder:
+            try:
+                for index, share in enumerate(self.shares):
+                    self._children.append(_start(self.command, index, share, Path(folder)))
+                self._watch(ready_file)
+            finally:
+                if ready_file is not None:
+                    remove_ready([ready_file])
+                for child in self._children:
+                    child.end()
+            exit_code = _worst([child.exit_code or 0 for child in self._children])
+            report = self._report(exit_code)
+        marked.end(exit_code, report)
+        if report["scans"] or not self._gave_up:
+            sys.stdout.write("\n".join(lines(report)) + "\n")
+            sys.stdout.flush()
+        return exit_code
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self._caught.append(number)
+
+    def _watch(self, ready_file: Path | None) -> None:
+        """Pass on lines and signals until all have ended and all has been read."""
+        announced = False
+        with selectors.DefaultSelector() as selector:
+            for child in self._children:
+                for pipe, stream in (
+                    (child.process.stdout, sys.stdout),
+                    (child.process.stderr, sys.stderr),
+                ):
+                    assert pipe is not None  # noqa: S101 - asked for
+                    source = PrefixedLines(pipe, f"[{child.name}] ")
+                    selector.register(source, selectors.EVENT_READ, stream)
+            while True:
+                # Looked at first, so that what it said last is read after that.
+                running = self._look(before_ready=not announced)
+                _pass_on_lines(selector, 0 if not running else LOOK_EVERY_S)
+                if not running:
+                    while _pass_on_lines(selector, 0):
+                        pass
+                    break
+                if not announced and all(child.ready for child in self._children):
+                    announced = True
+                    self._announce(ready_file)
+
+    def _look(self, *, before_ready: bool) -> bool:
+        """See who has ended, and tell the others what there is to tell; False when all have."""
+        while self._told < len(self._caught):
+            number = self._caught[self._told]
+            self._told += 1
+            logger.info("%s: passed on to all receivers", signal.Signals(number).name)
+            for child in self._children:
+                child.send(number)
+        for child in self._children:
+            ended_before = child.exit_code is not None
+            child.look()
+            if not ended_before and child.exit_code is not None:
+                self._note_end(child, before_ready=before_ready)
+        return any(child.exit_code is None for child in self._children)
+
+    def _note_end(self, child: _Child, *, before_ready: bool) -> None:
+        code = child.exit_code
+        told = code in _STOPPED and bool(self._caught)
+        if code == 0 or told or self._gave_up:
+            logger.debug("Receiver %s ended with %s", child.name, code)
+            return
+        died = f"Receiver {child.name} (process {child.process.pid}) ended with exit code {code}"
+        others = [other for other in self._children if other.exit_code is None]
+        if not before_ready:
+            suffix = ": the others go on without its channels" if others else ""
+            logger.error("%s%s", died, suffix)
+            return
+        self._gave_up = True
+        logger.error("%s before all were ready: the others are stopped", died)
+        for other in others:
+            other.send(signal.SIGTERM)
+
+    def _announce(self, ready_file: Path | None) -> None:
+        told = [child.ready for child in self._children if child.ready is not None]
+        ports = [port for ready in told for port in ready["ports"]]
+        host = told[0]["host"]
+        logger.info(
+            "Ready: %d receivers (processes %s) on %s, ports %s",
+            len(told),
+            ", ".join(str(child.process.pid) for child in self._children),
+            host,
+            port_ranges(ports),
+        )
+        if ready_file is not None:
+            write_ready(ready_file, {"pid": os.getpid(), "host": host, "ports": ports})
+
+    def _report(self, exit_code: int) -> dict[str, Any]:
+        parts = [_read_summary(child.summary_file) for child in self._children]
+        report = merge(parts)
+        telling = next((child for child in self._children if child.exit_code == exit_code), None)
+        if telling is not None and parts[telling.index] is None:
+            # Whatever the others say.
+            report["ended_by"] = EndedBy.ERROR
+            report["error"] = (
+                f"receiver {telling.name} (process {telling.process.pid}) ended with exit code "
+                f"{exit_code} and left no summary"
+            )
+        elif telling is not None and exit_code:
+            report["error"] = (parts[telling.index] or {})["error"]
+        report["processes"] = [
+            {
+                "process": child.index,
+                "pid": child.process.pid,
+                "exit_code": child.exit_code,
+                "summary": parts[child.index] is not None,
+            }
+            for child in self._children
+        ]
+        return report
+
+
+def _start(command: Sequence[str], index: int, share: dict[str, int], folder: Path) -> _Child:
+    ready_file, summary_file = folder / f"ready-{index}", folder / f"summary-{index}"
+    own = [f"--option={key}={value}" for key, value in share.items()]
+    # Of an option that is given twice the last one counts.
+    process = subprocess.Popen(  # noqa: S603 - ourselves, an argument list
+        [
+            *command,
+            *own,
+            "--processes=1",
+            f"--parent={os.getpid()}",
+            f"--ready-file={ready_file}",
+            f"--summary-file={summary_file}",
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Ctrl-C of a terminal reaches them once, through us.
+        process_group=0,
+    )
+    return _Child(index, process, ready_file, summary_file)
+
+
+def _read_summary(file: Path) -> dict[str, Any] | None:
+    try:
+        content: dict[str, Any] = json.loads(file.read_text())
+    except (FileNotFoundError, ValueError):
+        # It was killed before it wrote it, or while it did.
+        return None
+    return content
+
+
+def _pass_on_lines(selector: selectors.BaseSelector, timeout_s: float) -> bool:
+    """Write down what the receivers have said; False when there was nothing."""
+    if not selector.get_map():
+        time.sleep(timeout_s)
+        return False
+    events = selector.select(timeout_s)
+    for key, _ in events:
+        source: Any = key.fileobj
+        told, more = source.read()
+        for line in told:
+            # That nobody reads them any more must not end an observation.
+            with contextlib.suppress(OSError):
+                write_line(line, key.data)
+        if not more:
+            selector.unregister(source)
+            source.close()
+    return bool(events)
+
+
+def _worst(codes: Sequence[int]) -> int:
+    """Return the exit code that tells most."""
+    failures = [code for code in codes if code]
+    unknown = [code for code in failures if code not in _BY_SEVERITY]
+    return unknown[0] if unknown else min(failures, key=_BY_SEVERITY.index, default=0)

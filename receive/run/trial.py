@@ -1,0 +1,287 @@
+"""What a run will need of its model and its place, tried before it is ready.
+
+A process of its own opens the model and makes a set without integrations, where those of the run
+will be.  casacore ends the whole process at some tables that are damaged, and must not end a
+receiver that others wait for.  Meanwhile the receiver loads what takes long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import pickle
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from receive.command import errors
+from receive.command.errors import ConfigError, InputError, VisReceiveError
+from receive.measurement_set.read.table_name import refuse_misread_output
+from receive.measurement_set.write import left_out
+from receive.measurement_set.write.try_folder import make_try_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from receive.config import Config
+
+PATIENCE_S = 600.0
+"""What takes so long will not end."""
+
+MEMORY_BYTES = 2 << 30
+"""What a trial may take, beside the size of the model's main table."""
+
+_PROGRAM = "import sys; sys.path[:] = {path!r}; from receive.run.trial import answer; answer()"
+_STEPS = "receive.measurement_set"
+"""Logger whose debug messages say what is being done, and whose warnings are passed on."""
+
+
+class Trial:
+    """A trial at work.
+
+    Parameters
+    ----------
+    config
+        The run's.
+    model
+        The Measurement Set that describes the observation.
+    writes
+        Whether the run writes sets.
+    """
+
+    def __init__(self, config: Config, model: Path, *, writes: bool) -> None:
+        self._config = config
+        self._model = model
+        self._writes = writes
+        if writes:
+            refuse_misread_output(Path(config["reception.outputfilename"]))
+        self._begin()
+
+    def _begin(self) -> None:
+        self._folder: Path | None = None
+        self._held: int | None = None
+        if self._writes:
+            self._folder, self._held = _place(self._config)
+        self._process = subprocess.Popen(  # noqa: S603 (ourselves)
+            # As this process finds modules, whatever folder it is in.
+            [sys.executable, "-P", "-c", _PROGRAM.format(path=sys.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            # An interrupt is for this process, which then says what it stopped at.
+            process_group=0,
+        )
+        asked = self._process.stdin
+        assert asked is not None  # noqa: S101 - it is a pipe
+        without = left_out.subtables(self._model)
+        with contextlib.suppress(BrokenPipeError), asked:
+            asked.write(pickle.dumps((self._config, self._model, self._folder, without)))
+        self._process.stdin = None
+
+    def result(self) -> None:
+        """Wait for its end.
+
+        Raises
+        ------
+        VisReceiveError
+            If the run would not work.
+        """
+        while (doing := self._result()) is not None:
+            # Imports casacore, which most runs need a little later.
+            from receive.measurement_set.read.opening import REQUIRED_SUBTABLES  # noqa: PLC0415
+
+            name = doing.removeprefix(left_out.COPYING)
+            if name == doing or name in REQUIRED_SUBTABLES:
+                raise InputError(f"{self._model} is damaged: {doing} ended {self._end()}")
+            left_out.leave_out_subtable(self._model, name, f"{doing} ended {self._end()}")
+            self._begin()
+
+    def _result(self) -> str | None:
+        """Wait for the process; return what it died of, None if it did not."""
+        try:
+            told, _ = self._process.communicate(timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            told, _ = self._process.communicate()
+        finally:
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+            if self._held is not None:
+                os.close(self._held)
+        doing = "opening it"
+        for line in told.decode().splitlines():
+            kind, text = json.loads(line)
+            if kind == "doing":
+                doing = text
+            elif kind == "without":
+                left_out.adopt(self._model, text)
+            elif kind == "warning":
+                left_out.leave_out(text)
+            elif kind == "done":
+                return None
+            else:
+                raise getattr(errors, kind)(text)
+        return doing
+
+    def _end(self) -> str:
+        code = self._process.returncode
+        if code == -signal.SIGKILL:
+            return "in want of memory, or never"
+        return f"casacore with {signal.Signals(-code).name}" if code < 0 else "without a word"
+
+
+def _place(config: Config) -> tuple[Path, int]:
+    """Make the folder for the set."""
+    output = Path(os.path.realpath(config["reception.outputfilename"]))
+    folder = output.parent
+    usable = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    # What is wrong with the folder is told where the outputs are checked; the model is tried.
+    try:
+        return make_try_folder(folder if usable else None, output.name)
+    except OSError:
+        return make_try_folder(None, output.name)
+
+
+def answer() -> None:
+    """Try what standard input describes, and tell on standard output how that went."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # casacore, and whatever it loads, may print.
+    told = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    config, model, folder, without = pickle.load(sys.stdin.buffer)  # noqa: S301 (of our own process)
+
+    left_out.adopt(model, without)
+
+    def tell(kind: str, text: str | list[str] = "") -> None:
+        told.write(json.dumps([kind, text]) + "\n")
+        told.flush()
+
+    steps = logging.getLogger(_STEPS)
+    steps.addHandler(_Steps(tell))
+    steps.setLevel(logging.DEBUG)
+    steps.propagate = False
+    try:
+        attempt(config, model, folder)
+    except VisReceiveError as error:
+        tell(type(error).__name__, str(error))
+    else:
+        tell("without", left_out.subtables(model))
+        tell("done")
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def attempt(config: Config, model: Path, folder: Path | None) -> None:
+    """Do once what a run does with its model and its place.
+
+    Parameters
+    ----------
+    config, model
+        Of the run.
+    folder
+        Where to make a set; it is left there.  None: the run writes none.
+
+    Raises
+    ------
+    VisReceiveError
+        If the run would not work.
+    """
+    from receive.measurement_set.write.growing import output_error  # noqa: PLC0415 (in the child only)
+
+    output = Path(config["reception.outputfilename"])
+    try:
+        with _little_memory(model):
+            _attempt(config, model, folder)
+    except VisReceiveError:
+        raise
+    except OSError as error:
+        reading = error.filename is not None and model in Path(error.filename).parents
+        if reading:
+            raise InputError(f"{model} cannot be read ({error})") from error
+        raise output_error(error, output) from error
+    except Exception as error:
+        # The model is the one thing here that nobody has seen before.
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{model} cannot serve as a model: {type(error).__name__}: {reason}"
+        ) from error
+
+
+@contextlib.contextmanager
+def _little_memory(model: Path) -> Iterator[None]:
+    """Let nothing take much more memory than the model has bytes.
+
+    A damaged length makes casacore take, and fill, whatever the machine has.
+    """
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    has_bytes = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    limit = has_bytes + MEMORY_BYTES
+    with contextlib.suppress(OSError):
+        limit += sum(entry.stat().st_size for entry in model.iterdir() if entry.is_file())
+    most = limit if before[1] == resource.RLIM_INFINITY else min(limit, before[1])
+    resource.setrlimit(resource.RLIMIT_AS, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def _attempt(config: Config, model: Path, folder: Path | None) -> None:
+    from receive.consumers.ms.output_checks import check_outputs  # noqa: PLC0415 (in the child only)
+    from receive.consumers.ms.rotation import Rotation  # noqa: PLC0415
+    from receive.measurement_set.read.reader import open_model  # noqa: PLC0415
+    from receive.run.plan import Plan  # noqa: PLC0415
+
+    reader = open_model(config, model)
+    try:
+        plan = Plan.make(config, reader.model())
+        rotation = Rotation.make(config, plan.model)
+    except ConfigError:
+        # The receiver says so itself, where the user gave what is wrong.
+        return
+    plan.model.uvw(0)
+    if folder is None:
+        return
+    from receive.consumers.ms.names import base_path  # noqa: PLC0415
+    from receive.measurement_set.write.name_lock import refuse_held  # noqa: PLC0415
+    from receive.measurement_set.write.trial_set import make_and_read  # noqa: PLC0415
+
+    output = Path(os.path.realpath(config["reception.outputfilename"]))
+    refuse_held(base_path(config))
+    try:
+        make_and_read(
+            folder / output.name,
+            model,
+            plan.model,
+            channels=(plan.layout.first_channel, plan.layout.channel_count),
+            history=[f"configuration {config.to_json(masked=True)}"],
+            expected_dumps=rotation.expected_dumps(1),
+        )
+    except OSError:
+        # It says better how much is missing, or what is in the way.
+        check_outputs(rotation)
+        raise
+    check_outputs(rotation)
+
+
+class _Steps(logging.Handler):
+    """Passes on what is being done, and what is left out."""
+
+    def __init__(self, tell: Callable[..., Any]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass a message on."""
+        if record.levelno < logging.WARNING:
+            self._tell("doing", record.getMessage())
+        elif record.name == left_out.__name__:
+            # The reader's warnings come once more, when the receiver reads the model.
+            self._tell("warning", record.getMessage())

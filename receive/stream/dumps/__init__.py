@@ -1,0 +1,1 @@
+"""Integrations out: the window, what is believed, scans, the ledger."""

@@ -1,0 +1,1 @@
+"""What network threads and the collector share, and the compiled code that fills it."""
