@@ -51,7 +51,7 @@ bench: $(VENV)/.installed-dev ## compare the speed with that of others, into doc
 .PHONY: sizing
 sizing: $(VENV)/.installed-dev ## measure what receiving costs, for emu-recv --check and docs/reference/sizing.md
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.bench.sizing --output receive/sizing/costs.json $(BENCH_OPTIONS)
-	@$(BIN)/python -m receive.sizing --page docs/reference/sizing.md
+	@$(BIN)/python -m generate sizing
 
 .PHONY: soak
 soak: $(VENV)/.installed-dev ## ten minutes at full rate: does the memory stay flat?

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from generate import sizing_page as page
 from receive.command import cli
 from receive.command.errors import ConfigError
 from receive.config.keys import Key, Kind
@@ -25,8 +24,7 @@ Tell how many receivers, cores, memory, disks and network ports a telescope take
 were measured. For an observation that has a Measurement Set, emu-recv --check tells it too."""
 EXIT_CODES = """\
 exit codes:
-  0    it was told; or with --check, the page is up to date
-  1    with --check, the page is not up to date
+  0    it was told
   2    usage: a number that cannot be
   3    input: a file of costs that is missing or none
 """
@@ -41,13 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     cli.setup_logging(args.verbose)
     costs = Costs.load(args.costs)
-    if args.page is not None:
-        return _page(args.page, costs, check=args.check)
     missing = [name for name in ("stations", "channels", "interval") if getattr(args, name) is None]
     if missing:
-        raise ConfigError(
-            f"--{missing[0]} is missing: give --stations, --channels and --interval, or --page"
-        )
+        raise ConfigError(f"--{missing[0]} is missing: give --stations, --channels and --interval")
     shape = Shape.of_array(
         args.stations,
         args.channels,
@@ -75,16 +69,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     lines = [first, *report.lines(shape, needed, site, costs)]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
-
-
-def _page(path: Path, costs: Costs, *, check: bool) -> int:
-    text = page.text(costs)
-    stale = not path.exists() or path.read_text(encoding="utf-8") != text
-    if stale and check:
-        sys.stdout.write(f"{path} is not up to date\n")
-    elif stale:
-        path.write_text(text, encoding="utf-8")
-    return int(check and stale)
 
 
 def _size(text: str) -> float:
@@ -133,10 +117,7 @@ def _parser() -> argparse.ArgumentParser:
         "--stall", type=float, default=DEFAULT_SITE.stall_s, metavar="S",
         help="of the disk that the buffers bridge (default: %(default)g)",
     )  # fmt: skip
-    costs = parser.add_argument_group("costs and the reference's page")
-    costs.add_argument("--costs", type=Path, metavar="FILE", help="of make sizing, elsewhere")
-    costs.add_argument("--page", type=Path, metavar="FILE", help="write docs/reference/sizing.md")
-    costs.add_argument("--check", action="store_true", help="only tell whether it is up to date")
+    parser.add_argument("--costs", type=Path, metavar="FILE", help="of make sizing, elsewhere")
     return parser
 
 

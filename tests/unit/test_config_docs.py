@@ -21,18 +21,6 @@ def validator():
     return jsonschema.Draft7Validator(schema)
 
 
-def test_the_committed_page_and_schema_are_up_to_date(capsys):
-    assert configuration.main([str(REFERENCE), "--check"]) == 0, capsys.readouterr().out
-
-
-def test_check_tells_what_is_stale_and_writing_mends_it(tmp_path, capsys):
-    assert configuration.main([str(tmp_path), "--check"]) == 1
-    assert "configuration.md is not up to date" in capsys.readouterr().out
-    assert list(tmp_path.iterdir()) == []
-    assert configuration.main([str(tmp_path)]) == 0
-    assert configuration.main([str(tmp_path), "--check"]) == 0
-
-
 @pytest.mark.parametrize("key", KEYS.values(), ids=lambda key: key.name)
 def test_the_page_has_every_key_with_old_names_and_who_acts_on_it(key):
     [row] = [

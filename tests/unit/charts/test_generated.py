@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 
-from generate.charts.__main__ import generated, main
+from generate.charts.files import texts
 from generate.charts.receiver import RECEIVE
 from generate.charts.schema import chart_schema
 from generate.charts.sender import EMULATOR
@@ -19,34 +18,17 @@ from generate.charts.values_file import values_text
 from receive import __version__
 from receive.config import Config
 from receive.config.keys import KEYS
+from tests.conftest import REPOSITORY
 
-CHARTS = Path(__file__).resolve().parents[3] / "charts"
+CHARTS = REPOSITORY / "charts"
 BOTH = pytest.mark.parametrize("chart", [RECEIVE, EMULATOR], ids=lambda chart: chart.name)
-
-
-def test_the_committed_files_are_up_to_date(capsys):
-    assert main([str(CHARTS), "--check"]) == 0, capsys.readouterr().out
-
-
-def test_check_tells_what_is_stale_and_writing_mends_it(tmp_path, capsys):
-    shared = tmp_path / "receive" / "templates" / "shared"
-    shared.mkdir(parents=True)
-    (shared / "_names.tpl").write_text("names")
-    assert main([str(tmp_path), "--check"]) == 1
-    assert "values.schema.json is not up to date" in capsys.readouterr().out
-    assert main([str(tmp_path)]) == 0
-    assert main([str(tmp_path), "--check"]) == 0
-    copy = tmp_path / "emulator" / "templates" / "shared" / "_names.tpl"
-    assert copy.read_text() == "names"
-    copy.write_text("other names")
-    assert main([str(tmp_path), "--check"]) == 1
 
 
 def test_both_charts_have_the_same_shared_templates():
     names = {path.name for path in (CHARTS / "receive" / "templates" / "shared").iterdir()}
     assert names == {path.name for path in (CHARTS / "emulator" / "templates" / "shared").iterdir()}
     assert all(
-        CHARTS / "emulator" / "templates" / "shared" / name in generated(CHARTS) for name in names
+        CHARTS / "emulator" / "templates" / "shared" / name in texts(REPOSITORY) for name in names
     )
 
 

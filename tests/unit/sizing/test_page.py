@@ -1,37 +1,14 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from generate.sizing_page import text
 from generate.telescopes import SOURCES, TELESCOPES
-from receive.sizing import __main__ as command
 from receive.sizing.costs import Costs
 from receive.sizing.model import size
 from tests.conftest import REPOSITORY
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 PAGE = REPOSITORY / "docs" / "reference" / "sizing.md"
-
-
-def test_the_committed_page_says_what_the_code_says(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["--page", str(PAGE), "--check"]) == 0, capsys.readouterr().out
-
-
-def test_check_tells_what_is_stale_and_writing_mends_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    page = tmp_path / "sizing.md"
-    assert command.main(["--page", str(page), "--check"]) == 1
-    assert f"{page} is not up to date" in capsys.readouterr().out
-    assert not page.exists()
-    assert command.main(["--page", str(page)]) == 0
-    assert command.main(["--page", str(page), "--check"]) == 0
-    page.write_text(page.read_text().replace("SKA-Low", "SKA-High"))
-    assert command.main(["--page", str(page), "--check"]) == 1
 
 
 @pytest.mark.parametrize("telescope", TELESCOPES, ids=lambda telescope: telescope.name)

@@ -1,4 +1,4 @@
-{{/* Names and labels. The same file is in both charts; see generate/charts/__main__.py. */}}
+{{/* Names and labels. The same file is in both charts; see generate/charts/files.py. */}}
 
 {{/* The name of everything in the release: pod host names, and so receive addresses, come of it. */}}
 {{- define "vis-receive.fullname" -}}
