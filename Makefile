@@ -70,10 +70,11 @@ cluster-down: $(VENV)/.installed-dev ## end it, and clean up after one that was 
 	@$(BIN)/python -m tests.cluster down
 
 .PHONY: lint
-lint: $(VENV)/.installed-dev ## ruff and mypy
+lint: $(VENV)/.installed-dev ## ruff, mypy, and which room may import which
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports
 
 .PHONY: docs
 docs: $(VENV)/.installed-dev ## build the documentation into docs/_build/html

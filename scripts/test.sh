@@ -65,6 +65,7 @@ export PYTHONDONTWRITEBYTECODE=
 tier "ruff" ruff check .
 tier "format" ruff format --check --quiet .
 tier "mypy" mypy
+tier "architecture" lint-imports
 tier "docs" sphinx-build -q -W -b html docs docs/_build/html
 if (($#)); then
     tier "tests" tests "$@"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from receive.command import cli
 from receive.command.errors import ConfigError
+from receive.config.arguments import common_parser, load_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command's arguments."""
-    parser = cli.common_parser(
+    parser = common_parser(
         PROG,
         "Send a Measurement Set as SPEAD2 heaps, over UDP, multicast or TCP, as a correlator "
         "would.  The keys reader.* and transmission.* say what, where and how fast; "
@@ -64,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code, raise `VisReceiveError` for what a user can mend."""
     args = make_parser().parse_args(argv)
     cli.setup_logging(args.verbose)
-    config = cli.load_config(args)
+    config = load_config(args)
     _require_available(config)
     if args.receiver is not None and not args.check:
         from emulator.send.receiver_beside import send_to_receiver_beside  # noqa: PLC0415

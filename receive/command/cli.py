@@ -23,7 +23,6 @@ from receive import __version__
 from receive.command.errors import OutputError, VisReceiveError
 from receive.command.progress import Progress
 from receive.command.spead_messages import Rarely
-from receive.config import Config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,9 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EXIT_CODES",
     "Progress",
-    "common_parser",
     "exit_code_of",
-    "load_config",
     "plain_parser",
     "run",
     "setup_logging",
@@ -84,40 +81,6 @@ def plain_parser(prog: str, description: str, epilog: str = EXIT_CODES) -> argpa
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return parser
-
-
-def common_parser(prog: str, description: str, epilog: str = EXIT_CODES) -> argparse.ArgumentParser:
-    """Return a parser with the options of a command that takes a configuration."""
-    parser = plain_parser(prog, description, epilog)
-    parser.add_argument(
-        "-c",
-        "--config",
-        type=Path,
-        action="append",
-        metavar="FILE",
-        help="configuration: INI, JSON or YAML; any number of times, later files win",
-    )
-    parser.add_argument(
-        "-o",
-        "--option",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="one configuration key, such as reception.transport=tcp; wins over the files; "
-        "any number of times",
-    )
-    return parser
-
-
-def load_config(args: argparse.Namespace) -> Config:
-    """Return the configuration that the options of `common_parser` ask for.
-
-    Raises
-    ------
-    ConfigError
-        Something in them is unknown, wrong, malformed or cannot go together.
-    """
-    return Config.load(args.config, args.option)
 
 
 class _StderrHandler(logging.Handler):

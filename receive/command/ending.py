@@ -112,7 +112,11 @@ class ScanEnd:
         """Whether there may be more of it: by the model, or since its sender did not end it."""
         if self.by is EndedBy.MAX_DUMPS:
             return False
-        return self.came < self.model or (self.unended > 0 and self.by is not EndedBy.LOST_END)
+        return self.came < self.model or (self.unended > 0 and not self._only_ends_were_lost)
+
+    @property
+    def _only_ends_were_lost(self) -> bool:
+        return self.by is EndedBy.LOST_END and self.ended > 0
 
     @property
     def left_out(self) -> int:
@@ -128,7 +132,7 @@ class ScanEnd:
             known = f"{self.came} integrations at times that are not the model's {self.model}"
         streams = self.ended + self.unended
         which = f"{self.unended} of its {streams} streams" if self.ended else "its streams"
-        if not self.unended or self.by is EndedBy.LOST_END:
+        if not self.unended or self._only_ends_were_lost:
             return known
         if self.by in BY_SENDER:
             return f"{known}; the sender did not end {which}"

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, Self, final
 
 from receive.command.errors import ConfigError
-from receive.command.masking import masked as masked_value
 from receive.config.checks import check_combinations
 from receive.config.keys import CATEGORIES, KEYS, Key, find_key
+from receive.config.masking import masked as masked_value
 from receive.config.sources import (
     Given,
     collect,

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from receive.command.errors import ConfigError, ConsumerError
-from receive.command.masking import masked
 from receive.command.progress import Progress
-from receive.command.user_command import take_apart
+from receive.config.masking import masked
+from receive.config.user_command import take_apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,7 +72,7 @@ class ClosedSets:
     ----------
     command
         Arguments; ``{path}`` in them is the absolute path of the set, and marked ones are secrets
-        (`receive.command.user_command`).  Empty: none is run.
+        (`receive.config.user_command`).  Empty: none is run.
     timeout_s
         How long a command may take; 0 is for ever.
 

@@ -21,8 +21,8 @@ import requests
 import urllib3
 
 from receive.command.errors import ConfigError, NetworkError, OutputError
-from receive.command.masking import masked_url
 from receive.command.progress import Progress, format_amount, format_bytes, format_seconds
+from receive.config.masking import masked_url
 from receive.download.reasons import reason_of
 from receive.download.session import RedirectError, Session, printable
 from receive.download.watch import Watch

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from receive.command import cli
+from receive.config.arguments import common_parser, load_config
 from receive.config.keys import Key, Kind
 from receive.download.fetch import RETRIES, STALL_TIMEOUT_S, TIMEOUT_S
 from receive.fetch.limits import MAX_RATIO, MAX_UNPACKED_BYTES
@@ -35,7 +36,7 @@ exit codes:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.common_parser(
+    parser = common_parser(
         PROG,
         "Fetch the telescope model of model.url, an archive that holds the Measurement Set "
         "model.name at any depth,\nand unpack it to DIR/<model.name>. Proxies and CA bundle are "
@@ -111,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``emu-fetch-model``; return its exit code."""
     args = _parser().parse_args(argv)
     cli.setup_logging(args.verbose)
-    config = cli.load_config(args)
+    config = load_config(args)
     config.require_available(ACTS_ON)
     signal.signal(signal.SIGTERM, _end)
     bounds = Bounds(

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from receive.command.errors import ConfigError, InputError
-from receive.command.masking import masked_url
+from receive.config.masking import masked_url
 
 if TYPE_CHECKING:
     from receive.config import Config

@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from receive.stream.network.source_filter import Source
+from receive.host.peer import Peer
 
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 _ESTABLISHED, _CLOSE_WAIT = 0x01, 0x08
@@ -39,14 +39,14 @@ class Connection:
     _remote: str
 
     @property
-    def source(self) -> Source:
+    def source(self) -> Peer:
         """Whom it is from."""
         address, _, port = self._remote.partition(":")
         # Words of 32 bits in the order of this machine.
         words = struct.iter_unpack(">I", bytes.fromhex(address))
         packed = b"".join(struct.pack("=I", word) for (word,) in words)
         found = ipaddress.ip_address(packed)
-        return Source(str(getattr(found, "ipv4_mapped", None) or found), int(port, 16))
+        return Peer(str(getattr(found, "ipv4_mapped", None) or found), int(port, 16))
 
 
 def connections() -> list[Connection] | None:

@@ -14,7 +14,8 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from receive.stream.table.state import SharedState
+    import numpy as np
+    from numpy.typing import NDArray
 
 AHEAD_BYTES = 256 << 20
 """So much more is touched than is in use."""
@@ -27,25 +28,27 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
-class Toucher:
-    """Touches the pool's memory, as far as it may soon be needed.
+class Prefaulter:
+    """Touches a pool of buffers, as far as they may soon be needed.
 
     Parameters
     ----------
-    state
-        Whose memory.
+    memory
+        The pool, as bytes.
+    buffer_bytes
+        Size of each of its buffers.
     """
 
-    def __init__(self, state: SharedState) -> None:
-        self._memory = state.memory
-        self._address = state.memory.ctypes.data
-        self._dump_bytes = state.layout.dump_bytes
-        self._end = len(state.memory)
+    def __init__(self, memory: NDArray[np.uint8], buffer_bytes: int) -> None:
+        self._memory = memory
+        self._address = memory.ctypes.data
+        self._buffer_bytes = buffer_bytes
+        self._end = len(memory)
         self._touched = 0
         self._wanted = 0
         self._stopping = False
         self._more = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="touch", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="prefault", daemon=True)
 
     @property
     def touched_bytes(self) -> int:
@@ -57,9 +60,9 @@ class Toucher:
         self._thread.start()
         self.look(0)
 
-    def look(self, dumps_in_use: int) -> None:
+    def look(self, in_use: int) -> None:
         """Take note of how many buffers are in use."""
-        wanted = min(self._end, dumps_in_use * self._dump_bytes + AHEAD_BYTES)
+        wanted = min(self._end, in_use * self._buffer_bytes + AHEAD_BYTES)
         if wanted > self._wanted:
             self._wanted = wanted
             self._more.set()

@@ -21,8 +21,9 @@ from receive.command.errors import (
     VisReceiveError,
 )
 from receive.command.stop import StopRequest
+from receive.config.arguments import common_parser, load_config
+from receive.config.destination import ACCEPTED, Destination, destinations, parse_destination
 from receive.pod.run_folder import RunFolder
-from receive.push.destination import ACCEPTED, Destination, destinations, parse_destination
 from receive.push.push import Pushed, push_set
 from receive.push.rclone import Rclone, RcloneError
 from receive.push.rclone_config import RcloneConfig
@@ -53,7 +54,7 @@ exit codes:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.common_parser(
+    parser = common_parser(
         PROG,
         "Wait until the receiver of a run folder has ended, and push the Measurement Sets it "
         "wrote with rclone\nto rclone.command. What a stopped, failed or crashed receiver left "
@@ -89,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``emu-push``; return its exit code."""
     args = _parser().parse_args(argv)
     cli.setup_logging(args.verbose)
-    config = cli.load_config(args)
+    config = load_config(args)
     config.require_available(ACTS_ON)
     stop = StopRequest()
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())

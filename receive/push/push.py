@@ -15,7 +15,7 @@ from receive.push.rclone import DifferentError, Rclone, RcloneError, files_in
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from receive.push.destination import Destination
+    from receive.config.destination import Destination
 
 logger = logging.getLogger(__name__)
 

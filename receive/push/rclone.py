@@ -14,7 +14,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 from receive.command.errors import ConfigError, PushError
-from receive.command.masking import masked_urls, without
+from receive.config.masking import masked_urls, without
 from receive.push.environment import rclone_environment
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from receive.command import cli
 from receive.command.errors import ConfigError
+from receive.config.arguments import common_parser, load_config
 from receive.pod.run_files import READY, SUMMARY, check_run_files, remove_left
 from receive.pod.run_folder import RunFolder
 from receive.run.marked_run import MarkedRun
@@ -30,7 +31,7 @@ _SIGNAL_EXIT = 128
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.common_parser(
+    parser = common_parser(
         PROG,
         "Receive the visibilities of an observation from the network and write them down as a "
         "Measurement Set.\n\nThe observation is described by a Measurement Set "
@@ -111,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = None if args.check or args.run_folder is None else RunFolder(args.run_folder)
     with MarkedRun(folder) as marked:
         _begin_run_files(args, marked)
-        config = cli.load_config(args)
+        config = load_config(args)
         config.require_available(ACTS_ON)
         if args.processes > 1:
             return receive_in_shares(config, args, argv, marked)
@@ -215,8 +216,8 @@ def _check(config: Config, *, alike: int = 1) -> Rotation | None:
     from receive.measurement_set.read.reader import open_model  # noqa: PLC0415
     from receive.monitor.token import read_token  # noqa: PLC0415
     from receive.run.plan import Plan, required_datamodel  # noqa: PLC0415
+    from receive.run.size_check import check_lines  # noqa: PLC0415
     from receive.run.trial import Trial  # noqa: PLC0415
-    from receive.sizing.check import check_lines  # noqa: PLC0415
 
     consumers = find_all(config)
     writes = any(issubclass(consumer, MeasurementSetConsumer) for consumer in consumers)

@@ -15,13 +15,13 @@ from receive.command.progress import Progress
 from receive.consumers.base import find_all, load
 from receive.consumers.closed_sets import ClosedSets, ClosesSets
 from receive.consumers.runner import ConsumerThread
-from receive.host.prefault import Toucher
+from receive.host.prefault import Prefaulter
 from receive.icd.times import ticks_from_mjd_s
 from receive.model.telescope import MATCH_INTERVALS
-from receive.monitor.take_snapshot import take
 from receive.pod.run_files import remove_ready, write_ready
 from receive.run.arrivals import Arrivals, nothing_received
 from receive.run.binding import bind, close_all
+from receive.run.take_snapshot import take
 from receive.stream.dumps.pool_share import ConsumerShare
 from receive.stream.dumps.scans import Scans
 from receive.stream.dumps.window import Window
@@ -93,7 +93,7 @@ class Receiver:
         self._idle_timeout_s = config["reception.idle_timeout"]
         self._state = _shared_state(config, plan)
         self._share = ConsumerShare(plan.pool, len(config["reception.consumer"]))
-        self._toucher = Toucher(self._state)
+        self._prefaulter = Prefaulter(self._state.memory, plan.layout.dump_bytes)
         self._scans = Scans(self._state, plan.model, plan.telescope)
         self._arrivals = Arrivals(self._scans, config["reception.idle_timeout"])
         self._window: Window
@@ -138,8 +138,8 @@ class Receiver:
             stack.callback(close_all, sockets)
             stack.callback(self._senders.stop)
             # Beside the loading of what is still needed.
-            self._toucher.start()
-            stack.callback(self._toucher.stop)
+            self._prefaulter.start()
+            stack.callback(self._prefaulter.stop)
             stack.callback(self._closed_sets.finish, self._stop, self._show)
             stack.callback(self._close_consumers)
             self._load_consumers()
@@ -288,7 +288,7 @@ class Receiver:
     def _give_room(self, now_s: float) -> None:
         """Let consumers hold what is not needed to receive into."""
         pool = self._window.pool
-        self._toucher.look(self._plan.pool.dumps - len(pool))
+        self._prefaulter.look(self._plan.pool.dumps - len(pool))
         share = self._share.look(pool.in_window, now_s)
         for consumer in self._consumers:
             consumer.max_dumps = share

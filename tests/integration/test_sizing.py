@@ -12,7 +12,7 @@ import pytest
 from receive.config import Config
 from receive.measurement_set.read.reader import open_set
 from receive.run.plan import Plan
-from receive.sizing.check import check_lines
+from receive.run.size_check import check_lines
 from receive.sizing.costs import Costs
 from tests.commands import ok, options
 from tests.conftest import REPOSITORY

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from receive.command.user_command import check_argument
 from receive.config.keys.key import Key, Kind
+from receive.config.user_command import check_argument
 from receive.config.values import HIGHEST_PORT, parse_source, parse_span
 
 MIB_BYTES = 2**20

@@ -28,6 +28,7 @@ import numpy as np
 from receive.icd.records import SMALLEST_SENT, WEIGHT_SLACK
 from receive.measurement_set import casacore_thread
 from receive.measurement_set.compare.report import MAIN, Report, Where, plural
+from receive.measurement_set.compare.row_match import match_rows
 from receive.measurement_set.compare.tables import (
     Comparison,
     Selection,
@@ -37,7 +38,6 @@ from receive.measurement_set.compare.tables import (
 )
 from receive.measurement_set.compare.values import Tally, Tolerances, differing, differing_bits
 from receive.measurement_set.read.columns import read_cells, row_slices
-from receive.measurement_set.read.row_match import match_rows
 from receive.measurement_set.read.sent_view import SentView
 
 if TYPE_CHECKING:

@@ -16,9 +16,8 @@ from receive.measurement_set.compare.values import Tolerances
 from receive.measurement_set.read.columns import read_cells, row_slices
 from receive.measurement_set.read.opening import open_main_table
 from receive.measurement_set.read.reader import open_set
-from receive.measurement_set.read.table_name import table_name
+from receive.measurement_set.read.table_name import WORK, table_name
 from receive.measurement_set.read.texts import read_texts
-from receive.measurement_set.write.growing import WORK
 from receive.measurement_set.write.lock import is_being_written
 
 if TYPE_CHECKING:

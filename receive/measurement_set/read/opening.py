@@ -13,8 +13,7 @@ from typing import Any
 from casacore import tables
 
 from receive.command.errors import InputError
-from receive.measurement_set.read.table_name import table_name
-from receive.measurement_set.write.growing import WORK
+from receive.measurement_set.read.table_name import WORK, table_name
 
 REQUIRED_COLUMNS = ("TIME", "ANTENNA1", "ANTENNA2", "UVW", "INTERVAL", "EXPOSURE", "DATA_DESC_ID")
 MODEL_COLUMNS = (*REQUIRED_COLUMNS, "FIELD_ID")

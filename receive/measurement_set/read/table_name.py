@@ -19,6 +19,8 @@ from pathlib import Path
 
 from receive.command.errors import InputError, OutputError, VisReceiveError
 
+WORK = ".vis-receive"
+"""The folder, in a set that grows, of what its writer needs to go on or to mend it."""
 _VARIABLE = re.compile(r"\$(?:\{([^}]*)\}|(?=([^/]*))(?=(.*)))", re.DOTALL)
 _LONGEST_PATH_BYTES = 4000
 """Linux takes 4095; names of a set's subtables and files follow."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from receive.command.errors import OutputError
+from receive.measurement_set.read.table_name import WORK
 from receive.measurement_set.tiled.direct_io import LEAST_BYTES, DirectWrites, write_all
 from receive.measurement_set.tiled.headers import MAX_ROWS, TiledHeader
 from receive.measurement_set.tiled.write_behind import WriteBehind
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from receive.measurement_set.tiled.tiles import TiledColumn
     from receive.measurement_set.write.file_layout import SetLayout
 
-WORK = ".vis-receive"
 LAYOUT = "layout.json"
 PROGRESS = "progress"
 BALLAST = "ballast"

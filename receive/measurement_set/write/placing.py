@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 
 from receive.command.errors import OutputError
-from receive.measurement_set.read.table_name import refuse_misread_output
-from receive.measurement_set.write.growing import WORK, output_error
+from receive.measurement_set.read.table_name import WORK, refuse_misread_output
+from receive.measurement_set.write.growing import output_error
 from receive.measurement_set.write.history import exchange
 from receive.measurement_set.write.lock import is_being_written
 from receive.measurement_set.write.name_lock import NameLock

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from receive.command.errors import InputError
 from receive.measurement_set import casacore_thread
-from receive.measurement_set.read.table_name import table_name
+from receive.measurement_set.read.table_name import WORK, table_name
 from receive.measurement_set.write import lock
 from receive.measurement_set.write.file_layout import SetLayout
 from receive.measurement_set.write.growing import (
     LAYOUT,
     PROGRESS,
-    WORK,
     drop_ballast,
     install,
     output_error,

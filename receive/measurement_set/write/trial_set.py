@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from casacore import tables
 
 from receive.measurement_set import casacore_thread
+from receive.measurement_set.read.table_name import WORK
 from receive.measurement_set.write.empty_set import build_skeleton
-from receive.measurement_set.write.growing import WORK, install, remove_work
+from receive.measurement_set.write.growing import install, remove_work
 from receive.measurement_set.write.history import swap_in_lines
 
 if TYPE_CHECKING:

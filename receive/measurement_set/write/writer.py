@@ -17,11 +17,11 @@ import numpy as np
 
 from receive.command.errors import OutputError
 from receive.measurement_set import casacore_thread
+from receive.measurement_set.read.table_name import WORK
 from receive.measurement_set.tiled.tiles import pack_bits
 from receive.measurement_set.write.convert import Channels, FdZero, RowValues, SpectraWriter
 from receive.measurement_set.write.empty_set import build_skeleton
 from receive.measurement_set.write.growing import (
-    WORK,
     GrowingFiles,
     drop_ballast,
     output_error,

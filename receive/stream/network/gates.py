@@ -11,9 +11,10 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from receive.host.peer import Peer
 from receive.stream.network.first_packets import Kind
 from receive.stream.network.kernel_drops import dropped, waiting_bytes
-from receive.stream.network.source_filter import Rule, Source, Watch
+from receive.stream.network.source_filter import Rule, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -100,11 +101,11 @@ class Gate:
             except OSError:
                 self._empty_s = self._empty_s or time.monotonic()
                 return number
-            if self.take(Source.of(name), buffer[:size]):
+            if self.take(Peer.of(name), buffer[:size]):
                 self.join()
         return BATCH
 
-    def take(self, source: Source, _packet: memoryview) -> bool:
+    def take(self, source: Peer, _packet: memoryview) -> bool:
         """Look at a packet that came beside; return whether a sender is known by it."""
         self._account.refuse(self.stream, source, packets=1)
         return False
@@ -192,14 +193,14 @@ class Observed(Gate):
         self._has_ended = has_ended
         self._packets_seen = self._before = self._burst = 0
         self._moved_s = 0.0
-        self._known: set[Source] = set()
-        self._current: Source | None = None
-        self._past: set[Source] = set()
+        self._known: set[Peer] = set()
+        self._current: Peer | None = None
+        self._past: set[Peer] = set()
         self._watch = Watch()
         self._ticks = 0
         self._paused = False
 
-    def take(self, source: Source, packet: memoryview) -> bool:
+    def take(self, source: Peer, packet: memoryview) -> bool:
         """Learn whom a packet is from and send it on."""
         kind = self._reader.read(packet).kind
         if kind is not Kind.NOISE:
@@ -213,7 +214,7 @@ class Observed(Gate):
             self._known.add(source)
         return joins
 
-    def _sender(self, source: Source) -> None:
+    def _sender(self, source: Peer) -> None:
         """Note whose heaps these are: the sender's, its successor's, or a second one's."""
         if source == self._current:
             return

@@ -18,10 +18,11 @@ from receive.stream.network.source_filter import Rule
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from receive.host.peer import Peer
     from receive.stream.network.detour import Detour
     from receive.stream.network.first_packets import PacketReader
     from receive.stream.network.source_account import SourceAccount
-    from receive.stream.network.source_filter import Divided, Source
+    from receive.stream.network.source_filter import Divided
 
 logger = logging.getLogger(__name__)
 
@@ -77,13 +78,13 @@ class Locked(Gate):
         self._silence_s = silence_s
         self._packets_seen = 0
         self._moved_s = 0.0
-        self._sender: Source | None = None
-        self._last: Source | None = None
+        self._sender: Peer | None = None
+        self._last: Peer | None = None
         self._scan_ended = False
-        self._held: OrderedDict[Source, _Candidate] = OrderedDict()
+        self._held: OrderedDict[Peer, _Candidate] = OrderedDict()
         self._held_bytes = 0
 
-    def take(self, source: Source, packet: memoryview) -> bool:
+    def take(self, source: Peer, packet: memoryview) -> bool:
         """Hold a packet, send it on, or refuse it."""
         if source == self._sender:
             self._detour.put(packet)
@@ -107,7 +108,7 @@ class Locked(Gate):
         self._lock(source, candidate)
         return True
 
-    def _hold(self, source: Source, said: Packet, packet: bytes) -> _Candidate:
+    def _hold(self, source: Peer, said: Packet, packet: bytes) -> _Candidate:
         candidate = self._held.setdefault(source, _Candidate())
         self._held.move_to_end(source)
         candidate.counted += 1
@@ -132,12 +133,12 @@ class Locked(Gate):
             self._forget(next(iter(self._held)))
         return candidate
 
-    def _forget(self, source: Source) -> None:
+    def _forget(self, source: Peer) -> None:
         forgotten = self._held.pop(source)
         self._held_bytes -= forgotten.held_bytes
         self._account.refuse(self.stream, source, packets=forgotten.counted)
 
-    def _lock(self, source: Source, candidate: _Candidate) -> None:
+    def _lock(self, source: Peer, candidate: _Candidate) -> None:
         self._sender = source
         self._account.taken[self.stream] = source
         for packet in (*candidate.start, *candidate.rest):

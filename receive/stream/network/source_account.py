@@ -14,7 +14,7 @@ from receive.stream.table.refusals import FIRST_AGAIN_S
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from receive.stream.network.source_filter import Source
+    from receive.host.peer import Peer
 
 logger = logging.getLogger(__name__)
 
@@ -40,11 +40,11 @@ class SourceAccount:
         self._packets = [0] * len(ports)
         self._dropped = [0] * len(ports)
         self._connections = [0] * len(ports)
-        self._strangers: dict[Source, int] = {}
-        self._unfit: dict[int, tuple[Source, str]] = {}
-        self._began: dict[int, Source] = {}
-        self._second: dict[int, tuple[Source, Source]] = {}
-        self.taken: dict[int, Source] = {}
+        self._strangers: dict[Peer, int] = {}
+        self._unfit: dict[int, tuple[Peer, str]] = {}
+        self._began: dict[int, Peer] = {}
+        self._second: dict[int, tuple[Peer, Peer]] = {}
+        self.taken: dict[int, Peer] = {}
         """Whom a stream is locked to."""
         self.gave_way = 0
         """Connections that were dropped for another one that waited."""
@@ -54,9 +54,7 @@ class SourceAccount:
 
     # For the thread that reads.
 
-    def refuse(
-        self, stream: int, source: Source, *, packets: int = 0, connections: int = 0
-    ) -> None:
+    def refuse(self, stream: int, source: Peer, *, packets: int = 0, connections: int = 0) -> None:
         """Count what a stranger sent to a stream."""
         if not packets + connections:
             return
@@ -71,15 +69,15 @@ class SourceAccount:
         """Tell how many packets of strangers to a stream the kernel dropped so far."""
         self._dropped[stream] = packets
 
-    def does_not_fit(self, stream: int, source: Source, why: str) -> None:
+    def does_not_fit(self, stream: int, source: Peer, why: str) -> None:
         """Note that a stream which waits for its sender was sent what it cannot begin with."""
         self._unfit[stream] = source, why
 
-    def began(self, stream: int, source: Source) -> None:
+    def began(self, stream: int, source: Peer) -> None:
         """Note that a stream which waits for its sender was sent its beginning."""
         self._began[stream] = source
 
-    def second(self, stream: int, first: Source, other: Source) -> None:
+    def second(self, stream: int, first: Peer, other: Peer) -> None:
         """Note that another sender uses the port of a stream whose sender is at work."""
         if stream not in self._second:
             self._second[stream] = first, other
@@ -167,7 +165,7 @@ class SourceAccount:
         more = "" if len(named) <= _SHOWN else f" and {len(named) - _SHOWN} more"
         return f"{shown or 'others'}{more}"
 
-    def _by_count(self) -> list[tuple[Source, int]]:
+    def _by_count(self) -> list[tuple[Peer, int]]:
         return sorted(self._strangers.copy().items(), key=lambda one: (-one[1], one[0]))
 
 

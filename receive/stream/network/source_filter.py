@@ -13,10 +13,10 @@ import ipaddress
 import socket
 import struct
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from receive.command.errors import NetworkError
+from receive.host.peer import without_interface
 from receive.stream.network.sockets import open_sockets
 
 if TYPE_CHECKING:
@@ -342,40 +342,10 @@ def resolved(sources: Sequence[str], parsed: Sequence[Network | str]) -> list[Ru
                 f"reception.sources = {text}: neither an address or a network, nor a host name "
                 f"that resolves"
             ) from error
-        networks += [unmapped(ipaddress.ip_network(_bare(str(one[4][0])))) for one in found]
+        networks += [
+            unmapped(ipaddress.ip_network(without_interface(str(one[4][0])))) for one in found
+        ]
     v4 = [one for one in networks if isinstance(one, ipaddress.IPv4Network)]
     v6 = [one for one in networks if isinstance(one, ipaddress.IPv6Network)]
     rules = [Rule(one) for one in ipaddress.collapse_addresses(v4)]
     return rules + [Rule(one) for one in ipaddress.collapse_addresses(v6)]
-
-
-def _bare(address: str) -> str:
-    """Return an address without the interface that a link's own address is given with."""
-    return address.partition("%")[0]
-
-
-@dataclass(frozen=True, order=True)
-class Source:
-    """Whom a packet is from: address and port, as people read them with `str`."""
-
-    address: str
-    port: int
-
-    @staticmethod
-    @lru_cache(maxsize=256)
-    def of(name: tuple[str | int, ...]) -> Source:
-        """Return the source that a socket names so."""
-        address = _bare(str(name[0]))
-        return Source(address.removeprefix("::ffff:") if "." in address else address, int(name[1]))
-
-    @property
-    def network(self) -> Network:
-        """The network that holds its address alone."""
-        return ipaddress.ip_network(self.address)
-
-    def __str__(self) -> str:
-        return (
-            f"[{self.address}]:{self.port}"
-            if ":" in self.address
-            else f"{self.address}:{self.port}"
-        )

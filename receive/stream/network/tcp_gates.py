@@ -7,8 +7,9 @@ import select
 from typing import TYPE_CHECKING
 
 from receive.host.connections import connections
+from receive.host.peer import Peer
 from receive.stream.network.gates import BATCH, TICK_S, Gate
-from receive.stream.network.source_filter import Rule, Source
+from receive.stream.network.source_filter import Rule
 
 if TYPE_CHECKING:
     import socket
@@ -37,7 +38,7 @@ class Refusing(Gate):
             except OSError:
                 return number
             opened.close()
-            self._account.refuse(self.stream, Source.of(name), connections=1)
+            self._account.refuse(self.stream, Peer.of(name), connections=1)
         return BATCH
 
     def tick(self, _now_s: float) -> None:
@@ -74,7 +75,7 @@ class LockedTcp(Refusing):
         self._packets = packets
         self._silence_s = silence_s
         self._port = divided.main.getsockname()[1]
-        self._sender: Source | None = None
+        self._sender: Peer | None = None
         self._seen = (0, 0)
         self._moved_s = self._looked_s = 0.0
         self._scan_ended = False

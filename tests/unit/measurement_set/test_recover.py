@@ -18,8 +18,8 @@ import pytest
 from casacore import tables
 
 from receive.command.errors import InputError
+from receive.measurement_set.read.table_name import WORK
 from receive.measurement_set.tiled.headers import tiled_header
-from receive.measurement_set.write.growing import WORK
 from receive.measurement_set.write.recover import recover
 from receive.measurement_set.write.recover_command import main
 from receive.measurement_set.write.writer import SetWriter

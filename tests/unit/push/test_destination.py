@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receive.push.destination import destinations, parse_destination
+from receive.config.destination import destinations, parse_destination
 
 
 @pytest.mark.parametrize(

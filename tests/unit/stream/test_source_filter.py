@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from receive.host.peer import Peer
 from receive.stream.network.sockets import Endpoint, open_sockets
-from receive.stream.network.source_filter import Divided, Rule, Source, Watch, resolved, unmapped
+from receive.stream.network.source_filter import Divided, Rule, Watch, resolved, unmapped
 from tests.integration.senders import Observation, udp_socket
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def test_networks_hold_for_whom_they_hold(divided: Divided) -> None:
         # IPv6 has one address of this machine that nobody else has.
         address = f"127.{rng.randrange(3)}.{rng.randrange(4)}.{1 + rng.randrange(8)}"
         with udp_socket(address if v4 else "::1") as sender:
-            source = Source.of(sender.getsockname())
+            source = Peer.of(sender.getsockname())
             networks = [
                 ipaddress.ip_network(
                     (f"127.{rng.randrange(3)}.{rng.randrange(4)}.0", rng.randrange(33)),
@@ -87,13 +88,13 @@ def test_a_dual_stack_socket_knows_ipv4_senders_by_their_address() -> None:
             ready, _, _ = select.select([main, divided.others], [], [], 10)
             assert (ready == [main]) == expected
             _, name = ready[0].recvfrom(9)
-            assert str(Source.of(name)).startswith("127.0.0.5:")
+            assert str(Peer.of(name)).startswith("127.0.0.5:")
 
 
 def test_parts_of_heaps_wait_where_only_heads_are_taken(divided: Divided) -> None:
     observation = Observation(packet_payload=600)
     with udp_socket(target(divided)) as sender:
-        source = Source.of(sender.getsockname())
+        source = Peer.of(sender.getsockname())
         divided.take([Rule(source.network, source.port, heads_only=True)])
         packets = observation.mid(0, 0, repeat_pointers=False)
         assert [goes_to_main(divided, sender, one) for one in packets] == [
@@ -122,7 +123,7 @@ def test_nothing_is_diverted_by_chance_that_another_packet_must_not_overtake(
 def test_starts_and_ends_of_unknown_senders_are_watched(divided: Divided) -> None:
     observation = Observation(packet_payload=600)
     with udp_socket(target(divided)) as sender:
-        source = Source.of(sender.getsockname())
+        source = Peer.of(sender.getsockname())
         controls = [*observation.start(0), *observation.end(0)]
         divided.watch([], Watch(controls=True))
         assert not any(goes_to_main(divided, sender, one) for one in controls)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from receive.command.user_command import masked_argument
-from receive.push.destination import parse_destination
+from receive.config.destination import parse_destination
+from receive.config.user_command import masked_argument
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

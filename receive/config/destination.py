@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from receive.push import inline_remote
+from receive.config import inline_remote
 
 ACCEPTED = "remote:path, such as gcs:bucket/demo.ms"
 # What rclone takes: letters, digits, _ . + @, and inside also blanks and dashes.

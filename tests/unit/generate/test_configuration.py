@@ -11,7 +11,7 @@ from receive.command.errors import ConfigError
 from receive.config import Config
 from receive.config.keys import KEYS
 
-REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
+REFERENCE = Path(__file__).resolve().parents[3] / "docs" / "reference"
 
 
 @pytest.fixture(scope="module")

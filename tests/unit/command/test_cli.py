@@ -14,11 +14,12 @@ import pytest
 
 from receive import __version__
 from receive.command import cli, errors
+from receive.config.arguments import common_parser, load_config
 
 if TYPE_CHECKING:
     import argparse
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -58,31 +59,31 @@ def run(body: str, *args: str, **options) -> subprocess.CompletedProcess[str]:
 
 
 def parse(*argv: str) -> argparse.Namespace:
-    return cli.common_parser("emu-x", "Does things.").parse_args(argv)
+    return common_parser("emu-x", "Does things.").parse_args(argv)
 
 
 def test_options_and_file_make_the_configuration(tmp_path):
     file = tmp_path / "a.ini"
     file.write_text("[reception]\nring_heaps = 3\nmax_dumps = 4\n")
     args = parse("-c", str(file), "-o", "reception.ring_heaps=5", "--option", "reader.num_chan=2")
-    config = cli.load_config(args)
+    config = load_config(args)
     assert config["reception.ring_heaps"] == 5
     assert config["reception.max_dumps"] == 4
     assert config["reader.num_chan"] == 2
-    assert cli.load_config(parse())["reception.ring_heaps"] == 16
+    assert load_config(parse())["reception.ring_heaps"] == 16
 
 
 def test_of_several_files_the_last_one_wins(tmp_path):
     first, second = tmp_path / "a.ini", tmp_path / "b.json"
     first.write_text("[reception]\nring_heaps = 3\nmax_dumps = 4\n")
     second.write_text('{"reception": {"ring_heaps": 5}}')
-    config = cli.load_config(parse("-c", str(first), "--config", str(second)))
+    config = load_config(parse("-c", str(first), "--config", str(second)))
     assert config["reception.ring_heaps"] == 5
     assert config["reception.max_dumps"] == 4
     assert config.place_of("reception.ring_heaps").startswith(str(second))
     second.write_text('{"reception": {"ring_heap": 5}}')
     with pytest.raises(errors.ConfigError, match=re.escape(f"{second}:1: unknown key")):
-        cli.load_config(parse("-c", str(first), "-c", str(second)))
+        load_config(parse("-c", str(first), "-c", str(second)))
 
 
 def test_parsers_share_no_list_of_options():

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from receive.command.ending import EndedBy, ScanEnd, last_line, most_telling, scan_ended_by, verdict
@@ -28,6 +28,7 @@ def ends(draw: st.DrawFn) -> ScanEnd:
 
 
 @given(st.lists(ends(), max_size=3), st.booleans())
+@example([ScanEnd(EndedBy.LOST_END, 0, 1, MODEL, MODEL, 0)], False)
 def test_nothing_was_lost_is_said_only_where_nothing_can_have_been(
     scans: list[ScanEnd], lost: bool
 ) -> None:

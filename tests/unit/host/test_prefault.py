@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from receive.host import prefault as touch_room
-from receive.host.prefault import Toucher
+from receive.host import prefault
+from receive.host.prefault import Prefaulter
 from receive.stream.table.layout import PoolSize, StreamLayout
 from receive.stream.table.state import SharedState
 from tests.waiting import wait_until
@@ -43,36 +43,36 @@ def state() -> SharedState:
 
 
 @pytest.fixture
-def toucher(state: SharedState, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toucher]:
-    monkeypatch.setattr(touch_room, "AHEAD_BYTES", AHEAD)
-    monkeypatch.setattr(touch_room, "STEP_BYTES", 1 << 20)
-    made = Toucher(state)
+def prefaulter(state: SharedState, monkeypatch: pytest.MonkeyPatch) -> Iterator[Prefaulter]:
+    monkeypatch.setattr(prefault, "AHEAD_BYTES", AHEAD)
+    monkeypatch.setattr(prefault, "STEP_BYTES", 1 << 20)
+    made = Prefaulter(state.memory, state.layout.dump_bytes)
     made.start()
     yield made
     made.stop()
 
 
-def test_it_goes_ahead_of_what_is_in_use(state: SharedState, toucher: Toucher) -> None:
-    wait_until(lambda: toucher.touched_bytes >= AHEAD)
-    assert toucher.touched_bytes < AHEAD + (1 << 20)
-    toucher.look(2)
-    wait_until(lambda: toucher.touched_bytes >= AHEAD + 2 * state.layout.dump_bytes)
-    toucher.look(POOL)
-    wait_until(lambda: toucher.touched_bytes == len(state.memory))
+def test_it_goes_ahead_of_what_is_in_use(state: SharedState, prefaulter: Prefaulter) -> None:
+    wait_until(lambda: prefaulter.touched_bytes >= AHEAD)
+    assert prefaulter.touched_bytes < AHEAD + (1 << 20)
+    prefaulter.look(2)
+    wait_until(lambda: prefaulter.touched_bytes >= AHEAD + 2 * state.layout.dump_bytes)
+    prefaulter.look(POOL)
+    wait_until(lambda: prefaulter.touched_bytes == len(state.memory))
 
 
-def test_what_lies_there_already_stays(state: SharedState, toucher: Toucher) -> None:
+def test_what_lies_there_already_stays(state: SharedState, prefaulter: Prefaulter) -> None:
     state.memory[:] = 7
-    toucher.look(POOL)
-    wait_until(lambda: toucher.touched_bytes == len(state.memory))
+    prefaulter.look(POOL)
+    wait_until(lambda: prefaulter.touched_bytes == len(state.memory))
     assert (state.memory == 7).all()
 
 
 def test_a_system_without_the_advice_is_left_alone(
     state: SharedState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(touch_room, "_MADV_POPULATE_WRITE", 12345)
-    made = Toucher(state)
+    monkeypatch.setattr(prefault, "_MADV_POPULATE_WRITE", 12345)
+    made = Prefaulter(state.memory, state.layout.dump_bytes)
     made.start()
     made.stop()
     assert made.touched_bytes == 0
