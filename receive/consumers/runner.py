@@ -17,8 +17,9 @@ from receive.consumers.base import ScanBeginConsumer, ScanConsumer
 from receive.icd.payload import Payload, PayloadPart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
+    from receive.stream.dumps.dump import Dump
     from receive.stream.dumps.ledger import ScanLedger
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ FIRST_AGAIN_S = 10.0
 @dataclass(frozen=True)
 class _Item:
     payload: Payload | None = None
-    give_back: Callable[[], None] | None = None
+    dump: Dump | None = None
     ledger: ScanLedger | None = None
     begins: bool = False
 
@@ -93,8 +94,8 @@ class ConsumerThread:
         """How many dumps with data wait for it or are with it."""
         return self._waiting
 
-    def offer(self, payload: Payload, give_back: Callable[[], None]) -> bool:
-        """Give it a dump; ``give_back`` is called when it has done with it.
+    def offer(self, payload: Payload, dump: Dump) -> bool:
+        """Give it a payload, and a hold on the dump that it is a view of.
 
         Returns
         -------
@@ -109,7 +110,8 @@ class ConsumerThread:
                 self.dropped += 1
                 return False
             self._waiting += 1
-        self._put(_Item(payload=payload, give_back=give_back))
+        dump.hold()
+        self._put(_Item(payload=payload, dump=dump))
         return True
 
     def offer_empty(self, payload: Payload) -> None:
@@ -228,10 +230,10 @@ class ConsumerThread:
             try:
                 if self.error is None and not self._is_late(item):
                     await self._take(item)
-                elif item.give_back is not None:
+                elif item.dump is not None:
                     self.unconsumed += 1
             except BaseException as error:  # noqa: BLE001 -- a user's class may even call sys.exit
-                self.unconsumed += item.give_back is not None
+                self.unconsumed += item.dump is not None
                 self._fail(error)
             finally:
                 self._done(item)
@@ -274,12 +276,12 @@ class ConsumerThread:
     def _done(self, item: _Item) -> None:
         with self._lock:
             self._moved_s = time.monotonic()
-            if item.give_back is not None:
+            if item.dump is not None:
                 self._waiting -= 1
             elif item.payload is not None:
                 self._waiting_empty -= 1
-        if item.give_back is not None:
-            item.give_back()
+        if item.dump is not None:
+            item.dump.release()
 
     def _fail(self, error: BaseException) -> None:
         # A message may have several lines; a line of ours is one.

@@ -300,30 +300,25 @@ class Receiver:
 
     def _take(self, dump: Dump) -> bool:
         """Pass a dump on; False when it belongs to nothing that was asked for any more."""
-        if self._enough_scans() or self._enough_dumps():
-            self._after_end += dump.epoch == self._scans.epoch and not self._enough_dumps()
-            self._window.pool.lend(dump, users=0)
-            return False
-        if self._scans.begins_new(dump):
-            if self._scans.current is not None:
-                self._end_scan(EndedBy.NEXT_SCAN, streams_go_on=dump.epoch == self._scans.epoch)
-                if self._enough_scans():
-                    self._window.pool.lend(dump, users=0)
-                    return False
-            self._begin_scan(dump)
-        for payload, has_data in self._scans.payloads(dump):
-            if not has_data:
-                self._offer_empty(payload)
-                if self._enough_dumps():
-                    self._window.pool.lend(dump, users=0)
-                    return False
-                continue
-            self._window.pool.lend(dump, users=len(self._consumers) + 1)
-            for consumer in self._consumers:
-                if not consumer.offer(payload, lambda: self._window.pool.give_back(dump)):
-                    self._window.pool.give_back(dump)
-                    consumer.offer_empty(self._scans.empty_payload(dump))
-            self._window.pool.give_back(dump)
+        with dump:
+            if self._enough_scans() or self._enough_dumps():
+                self._after_end += dump.epoch == self._scans.epoch and not self._enough_dumps()
+                return False
+            if self._scans.begins_new(dump):
+                if self._scans.current is not None:
+                    self._end_scan(EndedBy.NEXT_SCAN, streams_go_on=dump.epoch == self._scans.epoch)
+                    if self._enough_scans():
+                        return False
+                self._begin_scan(dump)
+            for payload, has_data in self._scans.payloads(dump):
+                if not has_data:
+                    self._offer_empty(payload)
+                    if self._enough_dumps():
+                        return False
+                    continue
+                for consumer in self._consumers:
+                    if not consumer.offer(payload, dump):
+                        consumer.offer_empty(self._scans.empty_payload(dump))
         self._dumps = self._dumps_so_far()
         return not self._enough_dumps()
 

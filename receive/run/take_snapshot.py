@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from receive.monitor.snapshot import ConsumerCounts, PoolCounts, Snapshot
-from receive.stream.table.state import REASON_TEXT, Reason
+from receive.stream.table.shared_types import REASON_TEXT, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from receive.account.outcome import Outcome
     from receive.consumers.runner import ConsumerThread
     from receive.run.arrivals import Arrivals
-    from receive.stream.dumps.dump import BufferPool
+    from receive.stream.dumps.buffer_pool import BufferPool
     from receive.stream.dumps.scans import Scans
 
 

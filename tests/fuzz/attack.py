@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from receive.stream.table.state import REASON_TEXT, Reason
+from receive.stream.table.shared_types import REASON_TEXT, Reason
 from tests.fuzz.packets import batches, is_packet
 from tests.integration.recorder import Recorder
 from tests.integration.running import Running

@@ -13,7 +13,7 @@ from receive.command.stop import StopRequest
 from receive.config import Config
 from receive.run.plan import Plan
 from receive.run.receiver import Receiver
-from receive.stream.table.state import REPEATED_START_MS, EntryState
+from receive.stream.table.shared_types import REPEATED_START_MS, EntryState
 from tests.integration.recorder import Recorder
 from tests.waiting import wait_until
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from receive.command.errors import ConfigError, ConsumerError
 from receive.consumers import runner
 from receive.consumers.runner import ConsumerThread
 from receive.run import receiver as receiver_room
-from receive.stream.table.state import Reason
+from receive.stream.dumps.dump import Dump
+from receive.stream.table.shared_types import Reason
 from tests.integration.senders import Observation, Sender
 from tests.integration.test_receive_streams import assert_same
 from tests.waiting import wait_until
@@ -27,6 +29,16 @@ if TYPE_CHECKING:
 
 HERE = "tests.integration.recorder"
 TEN_BUFFERS = 10 * (4096 * 2 + 8 * 10 * 34 + 64)
+
+
+def dump_of(pool: Any, ticks: int = 0) -> Dump:
+    whole = np.ones(1, np.bool_)
+    return Dump(0, ticks, 0, whole, whole, None, None, complete=True, pool=pool)
+
+
+def pool_of_none() -> Any:
+    """Return what a dump needs of its pool: where it returns to."""
+    return SimpleNamespace(lock=threading.Lock(), returned=[])
 
 
 def test_a_slow_consumer_loses_whole_dumps_is_told_so_and_recovers(receive: Receive) -> None:
@@ -295,22 +307,23 @@ def test_joining_a_blocked_consumer_is_bounded() -> None:
         async def consume(self, payload: Any) -> None:
             gate.wait()
 
-    returned: list[int] = []
+    pool = pool_of_none()
     thread = ConsumerThread("blocking", Blocking(), 2)
     payload: Any = object()
-    assert thread.offer(payload, lambda: returned.append(1))
-    assert thread.offer(payload, lambda: returned.append(2))
-    assert not thread.offer(payload, lambda: returned.append(3))
+    for number in range(3):
+        with dump_of(pool, number) as dump:
+            assert thread.offer(payload, dump) == (number < 2)
+    assert [dump.ticks for dump in pool.returned] == [2]
     assert (thread.dropped, thread.room) == (1, 0)
     thread.request_close()
     begun_s = time.monotonic()
     while not thread.join(0.01, stalled_s=0.1):
         assert time.monotonic() - begun_s < 10
     assert "has not returned" in str(thread.error)
-    assert not returned
+    assert len(pool.returned) == 1
     gate.set()
     thread._thread.join()
-    assert returned == [1, 2]
+    assert [dump.ticks for dump in pool.returned] == [2, 0, 1]
 
 
 def test_the_lack_of_room_is_told_at_once_and_then_ever_more_rarely(
@@ -325,12 +338,13 @@ def test_the_lack_of_room_is_told_at_once_and_then_ever_more_rarely(
 
     thread = ConsumerThread("blocking", Blocking(), 1)
     payload: Any = object()
-    assert thread.offer(payload, lambda: None)
+    dump = dump_of(pool_of_none())
+    assert thread.offer(payload, dump)
     thread.look(100.0)
     assert not caplog.messages
     told = []
     for now_s in range(100, 200):
-        assert not thread.offer(payload, lambda: None)
+        assert not thread.offer(payload, dump)
         thread.offer_empty(payload)
         thread.look(float(now_s))
         if len(caplog.messages) > len(told):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from receive.command.errors import NothingReceivedError
-from receive.stream.table.state import Reason
+from receive.stream.table.shared_types import Reason
 from tests.integration.senders import (
     BASELINES,
     CHANNEL,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from receive.stream.dumps import window as window_room
-from receive.stream.table.state import Reason
+from receive.stream.table.shared_types import Reason
 from tests.integration.relay import Harm, Relay
 from tests.integration.senders import Observation, Sender
 from tests.integration.test_receive_streams import assert_same

@@ -8,7 +8,7 @@ import pytest
 
 from receive.run import receiver as receiver_room
 from receive.stream.dumps import window as window_room
-from receive.stream.table.state import Reason
+from receive.stream.table.shared_types import Reason
 from tests.integration.senders import MID, Observation, Sender
 from tests.integration.test_receive_streams import assert_same
 from tests.waiting import wait_until

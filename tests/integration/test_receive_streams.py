@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from receive.stream.table.state import Reason
+from receive.stream.table.shared_types import Reason
 from tests.integration.senders import HARDWARE_ID, MID, Observation, Sender, send_older_style
 from tests.waiting import wait_until
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from receive.stream.table.free_buffers import NONE
-from receive.stream.table.state import Reason
+from receive.stream.table.shared_types import Reason
 from tests.integration.senders import Observation, Sender
 from tests.waiting import BOUND_S, wait_until
 

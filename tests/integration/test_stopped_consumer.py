@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from receive.stream.table.state import EntryState, Reason
+from receive.stream.table.shared_types import EntryState, Reason
 from tests.integration.recorder import Recorder
 from tests.integration.senders import Observation, Sender
 from tests.integration.test_receive_streams import assert_same

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from receive.command.ending import EndedBy
-from receive.stream.table.state import Reason
+from receive.stream.table.shared_types import Reason
 from tests.integration.senders import CONTROL, STOP, Observation, Sender, packets_of
 from tests.integration.stranger import Stranger
 from tests.integration.test_receive_streams import assert_same

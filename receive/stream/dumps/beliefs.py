@@ -12,14 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from receive.stream.table.epochs import begin_epoch, raise_from_python
-from receive.stream.table.state import (
-    EPOCHS,
-    MAX_TENTATIVE,
-    Belief,
-    EntryState,
-    Reason,
-    SharedState,
-)
+from receive.stream.table.shared_types import EPOCHS, MAX_TENTATIVE, Belief, EntryState, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from receive.stream.dumps.pace import Pace
+    from receive.stream.table.state import SharedState
 
 FAR_RUN = 2
 """So many times, of all streams together, have gone on from the first of where they are new: they

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from receive.stream.table.state import BROKEN, BY_END_HEAP, EPOCHS
+from receive.stream.table.shared_types import BROKEN, BY_END_HEAP, EPOCHS
 
 if TYPE_CHECKING:
     from receive.stream.table.state import SharedState

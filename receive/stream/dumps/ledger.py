@@ -13,7 +13,7 @@ import numpy as np
 
 from receive.command.ending import RUNNING, ScanEnd
 from receive.icd.times import iso_from_mjd_s, mjd_s_from_ticks
-from receive.stream.table.state import MALFORMED, REASON_TEXT, Reason
+from receive.stream.table.shared_types import MALFORMED, REASON_TEXT, Reason
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from receive.stream.table.atomics import compare_and_swap, full_fence
-from receive.stream.table.state import PUT_BACK, EntryState
+from receive.stream.table.shared_types import PUT_BACK, EntryState
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from receive.stream.table.state import EPOCHS
+from receive.stream.table.shared_types import EPOCHS
 
 if TYPE_CHECKING:
     from receive.stream.table.state import SharedState

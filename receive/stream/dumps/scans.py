@@ -12,12 +12,12 @@ import numpy as np
 from receive.command.ending import scan_ended_by
 from receive.icd.payload import Payload, PayloadPart
 from receive.icd.records import RECORD_DTYPE, Telescope
-from receive.icd.times import mjd_s_from_ticks, split_ticks, ticks_from_mjd_s
+from receive.icd.times import split_ticks, ticks_from_mjd_s
 from receive.stream.dumps.ends import stream_ends
 from receive.stream.dumps.ledger import ScanLedger
 from receive.stream.dumps.table_scan import largest
 from receive.stream.network.kernel_drops import KernelDrops
-from receive.stream.table.state import EPOCHS, REASON_TEXT, Reason
+from receive.stream.table.shared_types import EPOCHS, REASON_TEXT, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -215,7 +215,7 @@ class Scans:
             raise ValueError("no scan has begun")
         if dump.scan_id:
             self.current.scan_id = self.current.scan_id or dump.scan_id
-        index = self._model.match(mjd_s_from_ticks(dump.ticks))
+        index = dump.model_index
         for ticks, gap_index in self._gap(dump.ticks, index):
             self.current.add_empty()
             yield self._payload(ticks, gap_index, None), False
@@ -235,7 +235,7 @@ class Scans:
         ticks = int(self._state.dropped_until[self._epoch % EPOCHS])
         if ticks <= self._last_ticks:
             return
-        index = self._model.match(mjd_s_from_ticks(ticks))
+        index = self._state.model_index(ticks)
         for gap_ticks, gap_index in (*self._gap(ticks, index), (ticks, index)):
             self.current.add_empty()
             yield self._payload(gap_ticks, gap_index, None)
@@ -243,7 +243,7 @@ class Scans:
 
     def empty_payload(self, dump: Dump) -> Payload:
         """Return the payload of a dump as if nothing of it had come."""
-        return self._payload(dump.ticks, self._model.match(mjd_s_from_ticks(dump.ticks)), None)
+        return self._payload(dump.ticks, dump.model_index, None)
 
     def _gap(self, ticks: int, index: int | None) -> Iterator[tuple[int, int | None]]:
         """Yield times and model indices of the integrations between the last dump and this."""
@@ -263,7 +263,7 @@ class Scans:
             return
         for i in range(1, steps + 1):
             missing = self._last_ticks + i * self._interval_ticks
-            yield missing, self._model.match(mjd_s_from_ticks(missing))
+            yield missing, self._state.model_index(missing)
 
     def _payload(self, ticks: int, index: int | None, dump: Dump | None) -> Payload:
         layout = self._state.layout

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from receive.stream.table.atomics import fence
-from receive.stream.table.state import Belief, EntryState
+from receive.stream.table.shared_types import Belief, EntryState
 
 _EMPTY, _OPEN = int(EntryState.EMPTY), int(EntryState.OPEN)
 _PRIME = np.uint64(1_099_511_628_211)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from receive.stream.dumps.beliefs import Beliefs, follow_each_other, have_moved
-from receive.stream.dumps.dump import BufferPool, Dump
+from receive.stream.dumps.buffer_pool import BufferPool
 from receive.stream.dumps.pace import Pace
 from receive.stream.dumps.put_back import put_back_strays
 from receive.stream.dumps.scan_ids import ScanIds
@@ -28,12 +28,15 @@ from receive.stream.dumps.table_scan import (
     open_entries,
 )
 from receive.stream.table.atomics import full_fence
-from receive.stream.table.state import ENTRIES, EPOCHS, PUT_BACK, Belief, EntryState, SharedState
+from receive.stream.table.shared_types import ENTRIES, EPOCHS, PUT_BACK, Belief, EntryState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+    from receive.stream.dumps.dump import Dump
+    from receive.stream.table.state import SharedState
 
 ENDED_GRACE_S = 0.1
 """How long after the end of a stream one of its last heaps may come, overtaken by the end."""
@@ -102,6 +105,7 @@ class Window:
         self._hand_on_next(1)
         self._follows(0)
         complete_mark(0)
+        state.model_index(0)
         self._open()
         self._look(0.0)
 
@@ -310,7 +314,7 @@ class Window:
         dump = self._dump(slot, complete=False, discarded=True)
         # Not kept as what was handed on is: heaps of that time that come yet are no duplicates.
         state.entry_epoch[slot] = -1
-        self.pool.lend(dump, users=0)
+        dump.release()
 
     def _open(self) -> None:
         state = self._state
@@ -429,7 +433,17 @@ class Window:
         if scan_id is None and not discarded:
             scan_id = self._scan_ids.of_epoch(epoch)
         ticks = int(state.entry_time[slot])
-        return Dump(block, ticks, epoch, present, begun, scan_id, complete or bool(present.all()))
+        model_index = int(state.entry_model[slot])
+        return self.pool.lease(
+            block,
+            ticks,
+            epoch,
+            present,
+            begun,
+            scan_id=scan_id,
+            model_index=model_index if model_index >= 0 else None,
+            complete=complete or bool(present.all()),
+        )
 
     def _whole(self, slot: int) -> NDArray[np.bool_]:
         """Return which heaps of an entry came whole, from the sender that began them."""

@@ -17,14 +17,16 @@ import spead2.recv
 from receive.command.port_ranges import port_ranges
 from receive.host.connections import ports_in_use
 from receive.stream.network.ibverbs import IbverbsPort
-from receive.stream.table.placement import ITEM_IDS, place
-from receive.stream.table.state import BROKEN, LIVE_HEAPS, SharedState
+from receive.stream.table.items import ITEM_IDS
+from receive.stream.table.placement import place
+from receive.stream.table.shared_types import BROKEN, LIVE_HEAPS
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
 
     from receive.stream.network.tcp_gates import Waiting
+    from receive.stream.table.state import SharedState
 
 UDP_MAX_PACKET_BYTES = 9200
 TCP_MAX_PACKET_BYTES = 65536 + 1024

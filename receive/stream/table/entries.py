@@ -9,27 +9,13 @@ from spead2.numba import intp_to_voidptr
 
 from receive.stream.table.atomics import compare_and_swap, fence
 from receive.stream.table.free_buffers import NONE, take
-from receive.stream.table.state import ENTRIES, Belief, EntryState
+from receive.stream.table.model_times import apart
+from receive.stream.table.shared_types import ENTRIES, Belief, EntryState
 
 # numba takes enum members of module level as constants only when they are plain integers.
 _EMPTY, _OPEN, _BUSY = int(EntryState.EMPTY), int(EntryState.OPEN), int(EntryState.BUSY)
 _LIVE = int(EntryState.LIVE)
 _BELIEVED, _PROBATION = int(Belief.BELIEVED), int(Belief.PROBATION)
-
-
-@njit(nogil=True)
-def apart(ticks, other):
-    """Return how far two timestamps are from each other; differences need all of the 64 bits."""
-    return ticks - other if ticks > other else other - ticks
-
-
-@njit(nogil=True)
-def in_model(model_time, tolerance, ticks):
-    """Return whether a timestamp belongs to one of the model's integrations."""
-    after = np.searchsorted(model_time, ticks)
-    if after < len(model_time) and apart(ticks, model_time[after]) <= np.uint64(tolerance[after]):
-        return True
-    return after > 0 and apart(ticks, model_time[after - 1]) <= np.uint64(tolerance[after - 1])
 
 
 @njit(nogil=True)
@@ -47,7 +33,9 @@ def find(state, time, epochs, begin, end, ticks, epoch):
 
 
 @njit(nogil=True)
-def find_or_claim(shared, state, block, time, epochs, beliefs, searched, ticks, epoch, belief):
+def find_or_claim(
+    shared, state, block, time, epochs, beliefs, searched, ticks, epoch, belief, model_index
+):
     """Return the slot for (ticks, epoch), claiming the next entry; -1 where no buffer is free.
 
     ``searched`` is the head up to which the caller has looked already.
@@ -77,6 +65,8 @@ def find_or_claim(shared, state, block, time, epochs, beliefs, searched, ticks, 
             time[slot] = ticks
             epochs[slot] = epoch
             beliefs[slot] = belief
+            models = numba.carray(intp_to_voidptr(shared[0].entry_model), ENTRIES, dtype=np.int64)
+            models[slot] = model_index
             ranks = numba.carray(intp_to_voidptr(shared[0].entry_rank), ENTRIES, dtype=np.int64)
             ranks[slot] = shared[0].ranked
             shared[0].ranked += belief == _BELIEVED or shared[0].trusted

@@ -18,8 +18,7 @@ from spead2.numba import intp_to_voidptr
 
 from receive.stream.table.atomics import compare_and_swap, fence, raise_to, wait_a_moment
 from receive.stream.table.far_times import follows_time, forget_far
-from receive.stream.table.starts import follows_count, take_pending, take_start, was_overtaken
-from receive.stream.table.state import (
+from receive.stream.table.shared_types import (
     ABANDONED,
     BY_END_HEAP,
     ENTRIES,
@@ -29,6 +28,7 @@ from receive.stream.table.state import (
     STREAM_DTYPE,
     EntryState,
 )
+from receive.stream.table.starts import follows_count, take_pending, take_start, was_overtaken
 
 # numba takes enum members of module level as constants only when they are plain integers.
 _BUSY, _LIVE = int(EntryState.BUSY), int(EntryState.LIVE)

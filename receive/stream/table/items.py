@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import spead2
 from numba import njit
 
 from receive.icd.items import ItemId
@@ -10,6 +11,24 @@ from receive.icd.items import ItemId
 _SCAN_ID = int(ItemId.SCAN_ID)
 _DATA_ID = int(ItemId.CORRELATOR_OUTPUT_DATA)
 _SCAN_ID_BYTES = 8
+
+# Order in which spead2 is asked for immediate items; indices into them below.
+CONTROL, PAYLOAD_OFFSET, HEAP_LENGTH, COUNT, FRACTION, CHANNEL, BASELINES = range(7)
+HARDWARE, POLARISATION, PHASE_BIN, PHASE_BINS, HEAP_COUNT = range(7, 12)
+ITEM_IDS = [
+    spead2.STREAM_CTRL_ID,
+    spead2.PAYLOAD_OFFSET_ID,
+    spead2.HEAP_LENGTH_ID,
+    int(ItemId.TIMESTAMP_COUNT),
+    int(ItemId.TIMESTAMP_FRACTION),
+    int(ItemId.CHANNEL_ID),
+    int(ItemId.BASELINE_COUNT),
+    int(ItemId.HARDWARE_ID),
+    int(ItemId.POLARISATION_ID),
+    int(ItemId.PHASE_BIN_ID),
+    int(ItemId.PHASE_BIN_COUNT),
+    spead2.HEAP_CNT_ID,
+]
 
 
 @njit(nogil=True)

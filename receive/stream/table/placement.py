@@ -2,30 +2,26 @@
 
 It runs in a network thread, without the GIL, once for a heap and on the packet of it that arrived
 first.  It decides from the items in that packet alone; whatever it refuses is counted under a
-reason (`state.Reason`).  The copying is spead2's.
+reason (`shared_types.Reason`).  The copying is spead2's.
 
 Only `place` is kept compiled on disk, helpers within it: its signature holds a digest of what it
-was compiled for (`state.compiled_for`), or a change of `state` would leave a stale copy in use.
+was compiled for (`shared_types.compiled_for`), or a change would leave a stale copy in use.
 """
 
 from __future__ import annotations
 
 import numba
 import numpy as np
-import spead2
 from numba import cfunc, types
 from spead2.numba import intp_to_voidptr
 from spead2.recv.numba import chunk_place_data
 
-from receive.icd.items import ItemId
 from receive.stream.table.atomics import add, compare_and_swap, fence, raise_to, wait_a_moment
 from receive.stream.table.entries import (
-    apart,
     find,
     find_or_claim,
     has_place,
     has_witness,
-    in_model,
 )
 from receive.stream.table.epochs import (
     begin_pending,
@@ -45,10 +41,28 @@ from receive.stream.table.epochs import (
     was_begun_with,
 )
 from receive.stream.table.far_times import note_far
-from receive.stream.table.items import addresses, scan_at, swap16, swap32
+from receive.stream.table.items import (
+    BASELINES,
+    CHANNEL,
+    CONTROL,
+    COUNT,
+    FRACTION,
+    HARDWARE,
+    HEAP_COUNT,
+    HEAP_LENGTH,
+    ITEM_IDS,
+    PAYLOAD_OFFSET,
+    PHASE_BIN,
+    PHASE_BINS,
+    POLARISATION,
+    addresses,
+    scan_at,
+    swap16,
+    swap32,
+)
 from receive.stream.table.layout import CONTROL_BYTES, HEAD_ROOM_BYTES
-from receive.stream.table.starts import follows_count, keep_items, note_start, was_overtaken
-from receive.stream.table.state import (
+from receive.stream.table.model_times import apart, index_in_model
+from receive.stream.table.shared_types import (
     CONTROL_ROWS,
     ENTRIES,
     EPOCHS,
@@ -59,24 +73,8 @@ from receive.stream.table.state import (
     EntryState,
     Reason,
 )
+from receive.stream.table.starts import follows_count, keep_items, note_start, was_overtaken
 
-# Order in which spead2 is asked for immediate items; indices into them below.
-CONTROL, PAYLOAD_OFFSET, HEAP_LENGTH, COUNT, FRACTION, CHANNEL, BASELINES = range(7)
-HARDWARE, POLARISATION, PHASE_BIN, PHASE_BINS, HEAP_COUNT = range(7, 12)
-ITEM_IDS = [
-    spead2.STREAM_CTRL_ID,
-    spead2.PAYLOAD_OFFSET_ID,
-    spead2.HEAP_LENGTH_ID,
-    int(ItemId.TIMESTAMP_COUNT),
-    int(ItemId.TIMESTAMP_FRACTION),
-    int(ItemId.CHANNEL_ID),
-    int(ItemId.BASELINE_COUNT),
-    int(ItemId.HARDWARE_ID),
-    int(ItemId.POLARISATION_ID),
-    int(ItemId.PHASE_BIN_ID),
-    int(ItemId.PHASE_BIN_COUNT),
-    spead2.HEAP_CNT_ID,
-]
 _ITEM_COUNT = len(ITEM_IDS)
 _START, _STOP = 0, 2
 _ADDRESS_BYTES_48 = 6
@@ -355,7 +353,8 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
         # What found no buffer has moved the streams on, too.
         reference = max(newest[epoch % EPOCHS], dropped_until[epoch % EPOCHS])
         back = ticks < reference
-        known = in_model(model_time, tolerance, ticks)
+        model_index = index_in_model(model_time, tolerance, ticks)
+        known = model_index >= 0
         belief = np.int64(_BELIEVED)
         most = np.int64(MAX_TENTATIVE)
         if shared[0].reject_unknown and not known:
@@ -392,7 +391,7 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
             add(refused, group * _REASONS + _NO_BUFFER, 1)
             return
         slot = find_or_claim(
-            shared, state, blocks, time, epochs, beliefs, head, ticks, epoch, belief
+            shared, state, blocks, time, epochs, beliefs, head, ticks, epoch, belief, model_index
         )
         if slot >= 0:
             if belief == _BELIEVED:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from receive.stream.table.state import REASON_TEXT, Reason
+from receive.stream.table.shared_types import REASON_TEXT, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -11,7 +11,12 @@ import numpy as np
 from numba import njit
 from spead2.numba import intp_to_voidptr
 
-from receive.stream.table.state import EPOCHS, NEAR_HEAPS, PENDING_ROWS, REPEATED_START_MS
+from receive.stream.table.shared_types import (
+    EPOCHS,
+    NEAR_HEAPS,
+    PENDING_ROWS,
+    REPEATED_START_MS,
+)
 
 
 @njit(nogil=True)

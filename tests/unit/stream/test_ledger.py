@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from receive.stream.dumps.dump import Dump
 from receive.stream.dumps.ledger import ScanLedger
-from receive.stream.table.state import Reason
+from receive.stream.table.shared_types import Reason
 
 TICKS = 1_700_000_000 << 32
 
 
 def dump(index: int, present: list[bool]) -> Dump:
     whole = np.array(present)
-    return Dump(index, TICKS + (index << 32), 0, whole, whole, None, all(whole))
+    return Dump(index, TICKS + (index << 32), 0, whole, whole, None, index, all(whole), None)
 
 
 @given(

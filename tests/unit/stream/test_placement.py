@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from receive.icd.items import ItemId
-from receive.stream.table import state as state_room
-from receive.stream.table.placement import addresses, apart, in_model, scan_at, swap16, swap32
-from receive.stream.table.state import STREAM_DTYPE, compiled_for
+from receive.stream.table import shared_types
+from receive.stream.table.placement import addresses, apart, index_in_model, scan_at, swap16, swap32
+from receive.stream.table.shared_types import STREAM_DTYPE, compiled_for
 
 DATA, SCAN = int(ItemId.CORRELATOR_OUTPUT_DATA), int(ItemId.SCAN_ID)
 ADDRESS = st.integers(0, (1 << 48) - 1)
@@ -72,14 +72,16 @@ def test_a_time_is_the_models_if_it_is_near_one_of_its_own(
     model = np.array(sorted(times), np.uint64)
     tolerances = np.full(len(times), tolerance, np.int64)
     near = min(abs(ticks - time) for time in times) <= tolerance
-    assert in_model(model, tolerances, np.uint64(ticks)) == near
+    index = index_in_model(model, tolerances, np.uint64(ticks))
+    assert (index >= 0) == near
+    assert not near or abs(ticks - int(model[index])) == min(abs(ticks - time) for time in times)
     for time in (times[0] - tolerance, times[0] + tolerance):
-        assert in_model(model, tolerances, np.uint64(time))
+        assert index_in_model(model, tolerances, np.uint64(time)) >= 0
 
 
 def test_no_time_is_that_of_a_model_without_times() -> None:
     nothing = np.zeros(0, np.uint64), np.zeros(0, np.int64)
-    assert not in_model(*nothing, np.uint64(1))
+    assert index_in_model(*nothing, np.uint64(1)) == -1
 
 
 @settings(deadline=None)
@@ -93,5 +95,5 @@ def test_what_was_compiled_for_other_constants_is_not_used_again(monkeypatch) ->
     names = STREAM_DTYPE.names or ()
     assert f"for_{compiled_for()}" in names
     before = compiled_for()
-    monkeypatch.setattr(state_room, "EPOCHS", 2 * state_room.EPOCHS)
+    monkeypatch.setattr(shared_types, "EPOCHS", 2 * shared_types.EPOCHS)
     assert compiled_for() != before
