@@ -20,18 +20,15 @@ from receive.icd.times import ticks_from_mjd_s
 from receive.model.telescope import MATCH_INTERVALS
 from receive.pod.run_files import remove_ready, write_ready
 from receive.run.arrivals import Arrivals, nothing_received
-from receive.run.binding import bind, close_all
 from receive.run.take_snapshot import take
 from receive.stream.dumps.pool_share import ConsumerShare
 from receive.stream.dumps.scans import Scans
 from receive.stream.dumps.window import Window
-from receive.stream.network.sockets import host_of
-from receive.stream.network.spead import SpeadStreams
+from receive.stream.network.kinds import make_source
 from receive.stream.table.refusals import Refusals
 from receive.stream.table.state import SharedState
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
@@ -43,8 +40,6 @@ if TYPE_CHECKING:
     from receive.monitor.status import Status
     from receive.run.plan import Plan
     from receive.stream.dumps.dump import Dump
-    from receive.stream.network.ibverbs import IbverbsPort
-    from receive.stream.network.senders import Senders
 
 logger = logging.getLogger(__name__)
 
@@ -85,22 +80,19 @@ class Receiver:
         self._plan = plan
         self._stop = stop
         self._status = status
-        self._tcp = config["reception.transport"] == "tcp"
         self._backpressure = bool(config["reception.backpressure"])
         self._dump_timeout_s = config.dump_timeout_s(plan.interval_s)
         self._max_scans = config["reception.max_scans"]
         self._max_dumps = config["reception.max_dumps"]
         self._idle_timeout_s = config["reception.idle_timeout"]
-        self._state = _shared_state(config, plan)
+        self._source = make_source(config, list(plan.ports), self._dump_timeout_s)
+        self._state = _shared_state(config, plan, trusted=self._source.trusted)
         self._share = ConsumerShare(plan.pool, len(config["reception.consumer"]))
         self._prefaulter = Prefaulter(self._state.memory, plan.layout.dump_bytes)
-        self._scans = Scans(self._state, plan.model, plan.telescope)
+        self._scans = Scans(self._state, plan.model, plan.telescope, self._source.drops)
         self._arrivals = Arrivals(self._scans, config["reception.idle_timeout"])
         self._window: Window
         self._refusals: Refusals
-        self._streams: SpeadStreams
-        self._senders: Senders
-        self._bound = False
         self._consumers: list[ConsumerThread] = []
         self._closed_sets = ClosedSets(
             config["consumer.command"], config["consumer.command_timeout"]
@@ -134,43 +126,30 @@ class Receiver:
             If it cannot begin, or nothing came before `reception.idle_timeout`.
         """
         with contextlib.ExitStack() as stack:
-            sockets = self._bind()
-            stack.callback(close_all, sockets)
-            stack.callback(self._senders.stop)
+            self._source.open(self._state)
+            stack.callback(self._source.stop)
             # Beside the loading of what is still needed.
             self._prefaulter.start()
             stack.callback(self._prefaulter.stop)
             stack.callback(self._closed_sets.finish, self._stop, self._show)
             stack.callback(self._close_consumers)
             self._load_consumers()
-            self._streams = SpeadStreams(
-                self._state,
-                sockets,
-                tcp=self._tcp,
-                threads=self._config["reception.receiver_threads"],
-                max_packet_bytes=self._config.max_packet_size_bytes(),
-                ways_on=self._senders.ways_on,
-                waiting=self._senders.waiting,
-            )
-            self._window = Window(self._state, self._dump_timeout_s, self._streams.packets)
-            self._streams.start()
-            stack.callback(self._streams.stop)
-            self._senders.start()
-            stack.callback(self._senders.stop)
+            self._window = Window(self._state, self._dump_timeout_s, self._source.packets)
+            self._source.start()
+            stack.callback(self._source.stop)
             if self._status is not None:
                 self._status.receive()
                 stack.callback(self._status.close)
-            ports = self._announce(sockets, ready_files)
+            self._announce(ready_files)
             stack.callback(remove_ready, ready_files)
-            # A connection may be made long before there is anything to send.
-            unreadable = None if self._tcp else self._streams.unreadable
-            self._refusals = Refusals(self._state, ports, unreadable)
+            self._refusals = Refusals(
+                self._state, self._source.ports, lambda: self._source.unreadable(over=False)
+            )
             stack.push(self._end_failed_scan)
             self._ended_by = self._collect()
             self._scans.update()
-            self._senders.stop()
-            self._senders.account.look(math.inf)
-            self._streams.stop()
+            self._source.stop()
+            self._source.account.look(math.inf)
             for dump in self._window.flush(time.monotonic()):
                 if not self._take(dump):
                     break
@@ -179,18 +158,6 @@ class Receiver:
         if self._status is not None:
             self._status.end(self._snapshot())
         return self.outcome()
-
-    def _bind(self) -> Sequence[socket.socket | IbverbsPort]:
-        sockets, self._senders = bind(
-            self._config,
-            list(self._plan.ports),
-            self._state,
-            self._dump_timeout_s,
-            self._scans.kernel_drops,
-            lambda stream: self._streams.packets_of(stream),  # noqa: PLW0108 -- not made yet
-        )
-        self._bound = True
-        return sockets
 
     def _load_consumers(self) -> None:
         find_all(self._config)
@@ -210,17 +177,13 @@ class Receiver:
                 ",".join(names),
             )
 
-    def _announce(
-        self, sockets: Sequence[socket.socket | IbverbsPort], ready_files: Sequence[Path]
-    ) -> list[int]:
-        ports = [opened.getsockname()[1] for opened in sockets]
-        host = host_of(sockets[0].getsockname())
+    def _announce(self, ready_files: Sequence[Path]) -> None:
+        host, ports = self._source.host, self._source.ports
         logger.info(
             "Ready: %s %s, ports %s", self._config["reception.transport"], host, port_ranges(ports)
         )
         for ready_file in ready_files:
             write_ready(ready_file, self._plan.address(self._config, host, ports))
-        return ports
 
     def _collect(self) -> EndedBy:
         """Receive; return why no more is."""
@@ -239,7 +202,7 @@ class Receiver:
                 if self._dumps > before:
                     self._arrivals.last_s = time.monotonic()
                     progress.update(self._dumps - before)
-                if self._arrivals.are_over(now_s, self._window, self._streams.packets):
+                if self._arrivals.are_over(now_s, self._window, self._source.packets):
                     self._explain_idle(now_s - self._started_s)
                     return EndedBy.IDLE
                 if self._scan_is_over(now_s - self._arrivals.moved_s):
@@ -267,7 +230,7 @@ class Receiver:
         """Look after connections and counters, whenever it is time to."""
         if now_s - self._checked_s > CONNECTION_CHECK_S:
             self._checked_s = now_s
-            for stream in self._streams.ended_connections():
+            for stream in self._source.ended():
                 logger.debug("Connection of stream %d ended", stream)
         if now_s - self._counted_s > COUNTERS_CHECK_S:
             self._counted_s = now_s
@@ -281,7 +244,7 @@ class Receiver:
         """Tell the operator of what is refused and what consumers have no room for."""
         self._refusals.look(now_s)
         self._arrivals.look(self._state)
-        self._senders.account.look(now_s)
+        self._source.account.look(now_s)
         for consumer in self._consumers:
             consumer.look(now_s)
 
@@ -344,7 +307,7 @@ class Receiver:
         if not self._window.is_empty(self._scans.epoch):
             return False
         return over or (
-            self._window.some_end_was_lost(tcp=self._tcp)
+            self._window.some_end_was_lost()
             and idle_s > max(self._dump_timeout_s, LOST_END_S, self._window.pace.quiet_s)
         )
 
@@ -361,7 +324,7 @@ class Receiver:
                     break
         ledger = self._scans.end(cause, streams_go_on=streams_go_on)
         if not self._enough_scans():
-            self._senders.scan_ended()
+            self._source.scan_ended()
         for line in ledger.lines():
             logger.info("Ended %s", line)
         for consumer in self._consumers:
@@ -386,7 +349,7 @@ class Receiver:
             )
             return
         self._ended_by = EndedBy.IDLE
-        unreadable = self._streams.unreadable() or self._senders.account.unfit()
+        unreadable = self._source.unreadable(over=True) or self._source.account.unfit()
         raise nothing_received(waited_s, self._state, unreadable)
 
     def _all_failed(self) -> bool:
@@ -434,13 +397,13 @@ class Receiver:
             refused_outside=self._scans.refused_outside(),
             after_end=self._after_end,
             kernel_dropped=None if dropped is None else dropped.tolist(),
-            sources=self._senders.account.as_dict() if self._bound else {},
+            sources=self._source.account.as_dict() if self._source.ports else {},
             sets=list(self._closed_sets.paths),
             commands=self._closed_sets.as_dict(),
         )
 
 
-def _shared_state(config: Config, plan: Plan) -> SharedState:
+def _shared_state(config: Config, plan: Plan, *, trusted: bool) -> SharedState:
     model = plan.model
     return SharedState(
         plan.layout,
@@ -452,5 +415,5 @@ def _shared_state(config: Config, plan: Plan) -> SharedState:
         first_channel_id=plan.layout.first_channel + config["transmission.channel_id_offset"],
         reject_unknown=config["reception.unknown_times"] == "reject",
         backpressure=bool(config["reception.backpressure"]),
-        trusted=config["reception.transport"] == "tcp",
+        trusted=trusted,
     )

@@ -44,7 +44,7 @@ LOOK_S = 0.01
 """`receive.run.receiver.POLL_S`."""
 
 QUIET_S = 0.5
-"""`stream.network.spead.LOST_CHECK_S`: on a connection that was quiet for so long, the receiver
+"""`stream.network.tcp.LOST_CHECK_S`: on a connection that was quiet for so long, the receiver
 asks the kernel whether it still lives."""
 
 SERIAL_WRITING = ("set_row", "set_dump")

@@ -78,12 +78,13 @@ class Running:
 
     @property
     def packets(self) -> int:
-        return self.receiver._streams.packets()
+        return self.receiver._source.packets()
 
     def drain(self) -> None:
         """Wait until the kernel holds no datagram for the receiver."""
-        senders = self.receiver._senders
-        for opened in (*self.receiver._streams._sockets, *senders.beside, *senders.ways_on):
+        source = self.receiver._source
+        ways_on = getattr(source.senders, "ways_on", [])
+        for opened in (*source._bound, *source.senders.beside, *ways_on):
             wait_until(lambda opened=opened: not _waiting_bytes(opened), "drained")
 
     def look_twice(self) -> None:

@@ -16,7 +16,6 @@ from receive.icd.times import split_ticks, ticks_from_mjd_s
 from receive.stream.dumps.ends import stream_ends
 from receive.stream.dumps.ledger import ScanLedger
 from receive.stream.dumps.table_scan import largest
-from receive.stream.network.kernel_drops import KernelDrops
 from receive.stream.table.shared_types import EPOCHS, REASON_TEXT, Reason
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from receive.command.ending import EndedBy
     from receive.model import TelescopeModel
     from receive.stream.dumps.dump import Dump
+    from receive.stream.network.kernel_drops import KernelDrops
     from receive.stream.table.state import SharedState
 
 logger = logging.getLogger(__name__)
@@ -70,9 +70,17 @@ class Scans:
         The observation, for the integrations that should have come.
     telescope
         Which record the heaps carry.
+    drops
+        What the kernel dropped.
     """
 
-    def __init__(self, state: SharedState, model: TelescopeModel, telescope: Telescope) -> None:
+    def __init__(
+        self,
+        state: SharedState,
+        model: TelescopeModel,
+        telescope: Telescope,
+        drops: KernelDrops,
+    ) -> None:
         self._state = state
         self._model = model
         self._dtype = RECORD_DTYPE[telescope]
@@ -87,7 +95,7 @@ class Scans:
         self._item_columns = [state.streams[name] for name in _ITEMS]
         self.current: ScanLedger | None = None
         self.finished: list[ScanLedger] = []
-        self.kernel_drops = KernelDrops()
+        self.kernel_drops = drops
         # Of the finished ones, of which there may be any number.
         self._ended_dumps = self._ended_empty_dumps = 0
         self._ended_received = np.zeros(state.layout.group_count, np.int64)

@@ -212,7 +212,7 @@ class Window:
         final = state.is_final(state.horizon[state.settled_epoch % EPOCHS])
         return ENDED_GRACE_S if state.get("trusted") or final else self.pace.quiet_s
 
-    def some_end_was_lost(self, *, tcp: bool) -> bool:
+    def some_end_was_lost(self) -> bool:
         """Whether, once nothing comes any more, the streams that have not ended will not do so.
 
         A datagram with the end of a stream can be lost, and that of another stream says the same.
@@ -221,7 +221,7 @@ class Window:
         streams = self._state.streams
         ended = streams["ended"] != 0
         alive = ~ended & (streams["data_in_epoch"] > 0)
-        return bool(ended.any() and not (tcp and alive.any()))
+        return bool(ended.any() and not (self._state.get("trusted") and alive.any()))
 
     def flush(self, now_s: float) -> list[Dump]:
         """Hand on everything that is in the window, complete or not, but what is not believed."""

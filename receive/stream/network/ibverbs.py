@@ -26,7 +26,7 @@ from receive.command.errors import ConfigError, NetworkError
 from receive.stream.network.sockets import Endpoint, interface_addresses, open_sockets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class IbverbsPort:
             raise NetworkError(explain(error, "reception", self.interface)) from error
 
 
-def open_ibverbs(endpoint: Endpoint, ports: list[int], buffer_bytes: int) -> list[IbverbsPort]:
+def open_ibverbs(endpoint: Endpoint, ports: Sequence[int], buffer_bytes: int) -> list[IbverbsPort]:
     """Return where to receive each stream, one for each port.
 
     Parameters

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import logging
 import selectors
-import socket
 import threading
 import time
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from receive.command.errors import NetworkError
 from receive.config.values import ANY, FIRST, parse_source
-from receive.stream.network.detour import Detour
-from receive.stream.network.first_packets import PacketReader
-from receive.stream.network.gates import BATCH, SETTLE_S, TICK_S, Gate, Observed
-from receive.stream.network.locked_gate import Locked
+from receive.stream.network.gates import BATCH, SETTLE_S, TICK_S, Gate
 from receive.stream.network.sockets import granted_bytes
-from receive.stream.network.source_account import SourceAccount, in_words
+from receive.stream.network.source_account import in_words
 from receive.stream.network.source_filter import Divided, Rule, resolved
-from receive.stream.network.tcp_gates import LockedTcp, Refusing, Waiting
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Sequence
 
     from receive.stream.network.sockets import Endpoint
+    from receive.stream.network.source import Listening
+    from receive.stream.network.source_account import SourceAccount
     from receive.stream.table.state import SharedState
 
 logger = logging.getLogger(__name__)
@@ -34,55 +33,44 @@ _LARGEST_DATAGRAM_BYTES = 1 << 16
 _STRANGERS_BUFFER_BYTES = 1 << 16
 
 
-class Senders:
-    """Decides whom each stream is taken from.
+class Senders(ABC):
+    """Decides whom each stream is taken from; subclasses make the gates of their transport.
 
     Parameters
     ----------
-    sources
-        The value of reception.sources.
+    listening
+        Who may send, and how long a silent sender keeps its stream.
     state
         The shared arrays.
-    ports
-        Port of each stream.
+    account
+        Told of what is not taken.
     packets
         Returns how many packets a stream has received.
-    connect_timeout_s
-        How long a connection may bring nothing while another one waits.
-
-    Attributes
-    ----------
-    account
-        What was not taken.
-    waiting
-        Finds TCP connections that are to give way to others; None without any.
     """
 
     def __init__(
         self,
-        sources: Sequence[str],
+        listening: Listening,
         state: SharedState,
-        ports: Sequence[int],
+        account: SourceAccount,
         packets: Callable[[int], int],
-        connect_timeout_s: float,
     ) -> None:
-        self._sources = sources
+        self._allowed = listening.allowed
+        self._silence_s = max(listening.connect_timeout_s, listening.dump_timeout_s)
         self._state = state
+        self._account = account
         self._packets = packets
-        self._connect_timeout_s = connect_timeout_s
-        self._silence_s = connect_timeout_s
-        self.account = SourceAccount(sources, ports)
-        self.waiting: Waiting | None = None
         self._gates: list[Gate] = []
-        self._detours: list[Detour] = []
         self._stopping = threading.Event()
         self._scan_ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="senders", daemon=True)
 
-    def divide(
-        self, sockets: Sequence[socket.socket], endpoint: Endpoint, silence_s: float
-    ) -> None:
-        """Let the kernel divide what comes, from now on.
+    @abstractmethod
+    def _gate(self, stream: int, divided: Divided, rules: Sequence[Rule]) -> Gate:
+        """Return the gate of a stream."""
+
+    def divide(self, sockets: Sequence[socket.socket], endpoint: Endpoint) -> None:
+        """Let the kernel divide what comes by its source, from now on.
 
         Parameters
         ----------
@@ -90,28 +78,23 @@ class Senders:
             The bound socket of each stream.
         endpoint
             What they are bound to.
-        silence_s
-            With ``first``, a sender of which so long nothing came loses its stream to the next.
 
         Raises
         ------
         NetworkError
             If the kernel will not, and a choice was asked for; or if a name does not resolve.
         """
-        self._silence_s = silence_s
-        if sockets[0].type == socket.SOCK_STREAM:
-            self.waiting = Waiting(self._state, sockets, self._connect_timeout_s, self.account)
         rules: Sequence[Rule] = ()
-        if self._sources[0] not in {ANY, FIRST}:
-            rules = resolved(self._sources, [parse_source(one) for one in self._sources])
+        if self._allowed[0] not in {ANY, FIRST}:
+            rules = resolved(self._allowed, [parse_source(one) for one in self._allowed])
         try:
             for stream, opened in enumerate(sockets):
                 self._add_gate(stream, opened, endpoint, rules)
         except OSError as error:
             self._close()
-            if self._sources[0] != ANY:
+            if self._allowed[0] != ANY:
                 raise NetworkError(
-                    f"reception.sources = {in_words(self._sources)}: the kernel does not divide "
+                    f"reception.sources = {in_words(self._allowed)}: the kernel does not divide "
                     f"what comes to port {sockets[stream].getsockname()[1]} by source ({error}); "
                     f"give fewer sources, or any"
                 ) from error
@@ -120,9 +103,6 @@ class Senders:
     def _add_gate(
         self, stream: int, opened: socket.socket, endpoint: Endpoint, rules: Sequence[Rule]
     ) -> None:
-        word, tcp = self._sources[0], opened.type == socket.SOCK_STREAM
-        if word == ANY and tcp:
-            return
         divided = Divided(
             opened,
             endpoint,
@@ -133,54 +113,6 @@ class Senders:
         except BaseException:
             divided.close()
             raise
-        if word != ANY and not tcp:
-            divided.discard_waiting()
-
-    def _gate(self, stream: int, divided: Divided, rules: Sequence[Rule]) -> Gate:
-        tcp = divided.main.type == socket.SOCK_STREAM
-        if rules:
-            return (Refusing if tcp else Gate)(stream, divided, self.account, rules)
-        record = self._state.streams
-        if tcp:
-            return LockedTcp(
-                stream,
-                divided,
-                self.account,
-                data=lambda: int(record["data_in_epoch"][stream]),
-                packets=lambda: self._packets(stream),
-                silence_s=self._silence_s,
-            )
-        reader = PacketReader(self._state, stream)
-        if self._sources[0] == FIRST:
-            return Locked(
-                stream,
-                divided,
-                self.account,
-                reader=reader,
-                detour=self._detour(divided),
-                packets=lambda: self._packets(stream),
-                silence_s=self._silence_s,
-            )
-        return Observed(
-            stream,
-            divided,
-            self.account,
-            reader=reader,
-            detour=None if divided.is_multicast else self._detour(divided),
-            packets=lambda: self._packets(stream),
-            has_data=lambda: bool(record["data_in_epoch"][stream]),
-            has_ended=lambda: bool(record["ended"][stream]),
-        )
-
-    def _detour(self, divided: Divided) -> Detour:
-        made = Detour(granted_bytes(divided.main))
-        self._detours.append(made)
-        return made
-
-    @property
-    def ways_on(self) -> list[socket.socket]:
-        """A further socket for spead2 to read for each stream; none where there are no detours."""
-        return [detour.out for detour in self._detours]
 
     @property
     def beside(self) -> list[socket.socket]:
@@ -190,11 +122,6 @@ class Senders:
     def dropped(self, stream: int) -> int:
         """Return the packets of a stream that the kernel dropped before they were looked at."""
         return self._gates[stream].dropped if self._gates else 0
-
-    @property
-    def changes_drops(self) -> bool:
-        """Whether the kernel counts what is not taken among what it drops of the streams."""
-        return any(gate.divided.is_multicast for gate in self._gates) and self._sources[0] != ANY
 
     def start(self) -> None:
         """Begin to attend."""
@@ -251,6 +178,4 @@ class Senders:
     def _close(self) -> None:
         for gate in self._gates:
             gate.close()
-        for detour in self._detours:
-            detour.close()
-        self._gates, self._detours = [], []
+        self._gates = []

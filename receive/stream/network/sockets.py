@@ -16,9 +16,12 @@ import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from receive.command.errors import ConfigError, NetworkError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -218,7 +221,7 @@ def interface_index(address: str) -> int:
 
 
 def open_sockets(
-    endpoint: Endpoint, ports: list[int], *, tcp: bool, buffer_bytes: int
+    endpoint: Endpoint, ports: Sequence[int], *, tcp: bool, buffer_bytes: int
 ) -> list[socket.socket]:
     """Bind one socket for each port, all or none.
 
@@ -248,11 +251,16 @@ def open_sockets(
         for port in ports:
             sockets.append(_open(endpoint, port, tcp=tcp, buffer_bytes=buffer_bytes))  # noqa: PERF401 -- closed one by one on an error
     except BaseException:
-        for opened in sockets:
-            opened.close()
+        close_all(sockets)
         raise
     _warn_of_small_buffer(sockets, buffer_bytes)
     return sockets
+
+
+def close_all(sockets: Iterable[socket.socket]) -> None:
+    """Close what was bound."""
+    for opened in sockets:
+        opened.close()
 
 
 def _open(endpoint: Endpoint, port: int, *, tcp: bool, buffer_bytes: int) -> socket.socket:

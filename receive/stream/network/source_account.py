@@ -31,12 +31,12 @@ class SourceAccount:
     sources
         The value of reception.sources.
     ports
-        Port of each stream.
+        Port of each stream; to be replaced by those that the system has chosen.
     """
 
     def __init__(self, sources: Sequence[str], ports: Sequence[int]) -> None:
         self._sources = in_words(sources)
-        self._ports = list(ports)
+        self.ports = list(ports)
         self._packets = [0] * len(ports)
         self._dropped = [0] * len(ports)
         self._connections = [0] * len(ports)
@@ -81,7 +81,7 @@ class SourceAccount:
         """Note that another sender uses the port of a stream whose sender is at work."""
         if stream not in self._second:
             self._second[stream] = first, other
-            logger.debug("Port %d: %s and %s", self._ports[stream], first, other)
+            logger.debug("Port %d: %s and %s", self.ports[stream], first, other)
 
     # For the collector.
 
@@ -108,11 +108,11 @@ class SourceAccount:
             return ""
         if self._unfit:
             stream, (source, why) = next(iter(self._unfit.copy().items()))
-            port = self._ports[stream]
+            port = self.ports[stream]
             return f"what {source} sends to port {port} is no heap to begin with: {why}"
         if self._began:
             stream, began = next(iter(self._began.copy().items()))
-            return f"{began} began the stream of port {self._ports[stream]}, and sent no data"
+            return f"{began} began the stream of port {self.ports[stream]}, and sent no data"
         if not self.refused_packets + self.refused_connections:
             return ""
         ports = self._touched()
@@ -129,7 +129,7 @@ class SourceAccount:
             "connections_given_up": self.gave_way,
             "strangers": {str(source): count for source, count in self._by_count()},
             "second_senders": [
-                {"port": self._ports[stream], "senders": [str(first), str(other)]}
+                {"port": self.ports[stream], "senders": [str(first), str(other)]}
                 for stream, (first, other) in sorted(self._second.copy().items())
             ],
         }
@@ -137,10 +137,10 @@ class SourceAccount:
     def _two_senders(self, _more: int) -> str:
         second = sorted(self._second.copy().items())
         stream, (first, other) = second[0]
-        ports = [self._ports[one] for one, _ in second]
+        ports = [self.ports[one] for one, _ in second]
         also = f" (the same on {port_ranges(ports)})" if len(ports) > 1 else ""
         return (
-            f"Two senders on port {self._ports[stream]}: {first} and {other}{also}; "
+            f"Two senders on port {self.ports[stream]}: {first} and {other}{also}; "
             f"reception.sources says whom to take"
         )
 
@@ -149,14 +149,14 @@ class SourceAccount:
         whom = f"reception.sources is {self._sources}"
         if taken := self.taken.copy():
             stream, source = next(iter(taken.items()))
-            whom += f", and port {self._ports[stream]} takes {source}"
+            whom += f", and port {self.ports[stream]} takes {source}"
         return (
             f"{more} {what} to port {port_ranges(self._touched())} were not taken: they are from "
             f"{self._named()}; {whom}"
         )
 
     def _touched(self) -> list[int]:
-        counts = zip(self._ports, self._packets, self._dropped, self._connections, strict=True)
+        counts = zip(self.ports, self._packets, self._dropped, self._connections, strict=True)
         return [port for port, *refused in counts if any(refused)]
 
     def _named(self) -> str:

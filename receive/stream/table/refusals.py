@@ -36,12 +36,10 @@ class Refusals:
     ports
         Port of each stream.
     unreadable
-        Returns what came instead of packets, nothing if that is not so; None: not asked.
+        Returns what came instead of packets, nothing if that is not so.
     """
 
-    def __init__(
-        self, state: SharedState, ports: list[int], unreadable: Callable[[], str] | None = None
-    ) -> None:
+    def __init__(self, state: SharedState, ports: list[int], unreadable: Callable[[], str]) -> None:
         self._state = state
         self._ports = ports
         self._unreadable = unreadable
@@ -71,7 +69,7 @@ class Refusals:
             self._pause_s[reason] *= 2
 
     def _look_for_unreadable(self, now_s: float) -> None:
-        if self._unreadable is None or now_s < self._unreadable_again_s:
+        if now_s < self._unreadable_again_s:
             return
         said = self._unreadable()
         if said:
