@@ -20,10 +20,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from receive.account.outcome import Outcome
-    from receive.command.stop import StopRequest
     from receive.config import Config
     from receive.consumers.ms.rotation import Rotation
-    from receive.monitor.status import Status
 
 PROG = "emu-recv"
 ACTS_ON = ("reception", "consumer", "payload", "monitor", "vys")
@@ -257,7 +255,15 @@ def receive(config: Config, args: argparse.Namespace, marked: MarkedRun) -> int:
     # Before anything that takes long, so that those who watch it see it start.
     with monitor(config, stop) as status:
         ready_files = [file for file in (args.ready_file, marked.ready_file) if file is not None]
-        outcome = _run(config, ready_files, stop, status, marked)
+        from receive.run.session import session  # noqa: PLC0415
+
+        outcome = session(
+            config,
+            stop,
+            status,
+            ready_files=ready_files,
+            on_failure=lambda outcome: marked.so_far(summary(outcome)),
+        )
         # One who asks over the network for the end has caught no signal: it ends by itself.
         exit_code = _exit_code(outcome, caught, args)
         marked.end(exit_code, summary(outcome))
@@ -265,33 +271,6 @@ def receive(config: Config, args: argparse.Namespace, marked: MarkedRun) -> int:
             sys.stdout.write("\n".join(_summary_lines(outcome)) + "\n")
             sys.stdout.flush()
         return exit_code
-
-
-def _run(
-    config: Config,
-    ready_files: Sequence[Path],
-    stop: StopRequest,
-    status: Status | None,
-    marked: MarkedRun,
-) -> Outcome:
-    from receive.account.outcome import summary  # noqa: PLC0415
-    from receive.measurement_set.read.reader import open_model  # noqa: PLC0415 (--help must be fast)
-    from receive.run.plan import Plan, required_datamodel  # noqa: PLC0415
-    from receive.run.trial import Trial  # noqa: PLC0415
-
-    model = required_datamodel(config)
-    trial = Trial(config, model, writes="mswriter" in config["reception.consumer"])
-    # Beside the trial: it takes as long.
-    from receive.run.receiver import Receiver  # noqa: PLC0415
-
-    trial.result()
-    plan = Plan.make(config, open_model(config, model).model())
-    receiver = Receiver(config, plan, stop, status)
-    try:
-        return receiver.run(ready_files)
-    except BaseException:
-        marked.so_far(summary(receiver.outcome()))
-        raise
 
 
 def _summary_lines(outcome: Outcome) -> list[str]:

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 SILENCE_S = 2.0
 """Silence that is worth a word in the progress."""
+LOST_END_S = 1.0
+"""Silence, at least, after which the end of a stream counts as lost: senders may be held up."""
 
 
 class Arrivals:
@@ -31,9 +33,13 @@ class Arrivals:
         Whose heaps.
     idle_timeout_s
         How long nothing comes when it is over; 0 for ever.
+    dump_timeout_s
+        How long an incomplete integration waits.
 
     Attributes
     ----------
+    began_s
+        When the receiver began to look, monotonic.
     first_s, last_s
         When the first heap came and the last dump was handed on, monotonic; 0 before.
     moved_s
@@ -42,10 +48,12 @@ class Arrivals:
         Rate of records between the last two looks.
     """
 
-    def __init__(self, scans: Scans, idle_timeout_s: float) -> None:
+    def __init__(self, scans: Scans, idle_timeout_s: float, dump_timeout_s: float) -> None:
         self._scans = scans
-        self._idle_timeout_s = idle_timeout_s
+        self.idle_timeout_s = idle_timeout_s
+        self._dump_timeout_s = dump_timeout_s
         self._packets = 0
+        self.began_s = 0.0
         self.first_s = 0.0
         self.last_s = 0.0
         self.moved_s = 0.0
@@ -53,6 +61,10 @@ class Arrivals:
         self._looked_s = 0.0
         self._bytes = 0
         self._told = False
+
+    def begin(self, now_s: float) -> None:
+        """Note that packets can come from now on."""
+        self.began_s = self.moved_s = now_s
 
     @property
     def seconds(self) -> float:
@@ -64,7 +76,7 @@ class Arrivals:
         if window.progress_s > self.moved_s:
             self.first_s = self.first_s or now_s
             self.moved_s = now_s
-        if not self._idle_timeout_s or now_s - self.moved_s <= self._idle_timeout_s:
+        if not self.idle_timeout_s or now_s - self.moved_s <= self.idle_timeout_s:
             return False
         before, self._packets = self._packets, packets()
         if self._packets > before and not window.is_empty():
@@ -72,6 +84,20 @@ class Arrivals:
             self.moved_s = now_s
             return False
         return True
+
+    def scan_is_over(self, now_s: float, window: Window, epoch: int) -> bool:
+        """Whether nothing more is to be expected of a start of the sender."""
+        idle_s = now_s - self.moved_s
+        if idle_s <= window.ended_s():
+            return False
+        # In this order: what came before the ends of the streams is in the window by now.
+        over = window.is_over(epoch)
+        if not window.is_empty(epoch):
+            return False
+        return over or (
+            window.some_end_was_lost()
+            and idle_s > max(self._dump_timeout_s, LOST_END_S, window.pace.quiet_s)
+        )
 
     def silent_s(self, now_s: float) -> float:
         """Return how long nothing has come."""

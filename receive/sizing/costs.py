@@ -41,7 +41,7 @@ WORK = {
 """The kinds of work, and what one of each is."""
 
 LOOK_S = 0.01
-"""`receive.run.receiver.POLL_S`."""
+"""`receive.run.polling.POLL_S`."""
 
 QUIET_S = 0.5
 """`stream.network.tcp.LOST_CHECK_S`: on a connection that was quiet for so long, the receiver

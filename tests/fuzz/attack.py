@@ -101,7 +101,7 @@ def _attack(running: Running, shape: dict[str, Any], which: tuple[int, int, int]
     seed, count, first = which
     started_s = time.monotonic()
     sent, accepted, warm_bytes = 0, 0, 0
-    state = running.receiver._state
+    state = running.receiver.state
     with Sender(running.ports) as sender:
         for batch in batches(seed, first, count):
             for number, packet in enumerate(batch):
@@ -137,7 +137,7 @@ def _receive_real_data(running: Running, sender: Sender, shape: dict[str, Any]) 
     running.settle()
     # Above what the fuzzed heaps count.
     real = Observation(**shape, seed=9, scan_id=REAL_SCAN, first_heap_count=(1 << 48) - 1000)
-    begun = running.receiver._state.streams["begun"]
+    begun = running.receiver.state.streams["begun"]
     before = begun.copy()
     for stream in range(len(running.ports)):
         sender.send(stream, real.start(stream))

@@ -71,39 +71,39 @@ class Running:
     @property
     def counters(self) -> Any:
         """Refused heaps, (groups, reasons)."""
-        return self.receiver._state.counters
+        return self.receiver.state.counters
 
     def refused(self, reason: int) -> int:
         return int(self.counters[:, reason].sum())
 
     @property
     def packets(self) -> int:
-        return self.receiver._source.packets()
+        return self.receiver.source.packets()
 
     def drain(self) -> None:
         """Wait until the kernel holds no datagram for the receiver."""
-        source = self.receiver._source
+        source = self.receiver.source
         ways_on = getattr(source.senders, "ways_on", [])
         for opened in (*source._bound, *source.senders.beside, *ways_on):
             wait_until(lambda opened=opened: not _waiting_bytes(opened), "drained")
 
     def look_twice(self) -> None:
         """Wait until the collector has looked at everything that has come so far."""
-        state = self.receiver._state
+        state = self.receiver.state
         for _ in range(2):
             before_ms = state.get("now_ms")
             wait_until(lambda before_ms=before_ms: state.get("now_ms") != before_ms, "next look")
 
     def settle(self) -> None:
         """Wait until nothing that came so far can be taken for the next sender's."""
-        state = self.receiver._state
+        state = self.receiver.state
         wait_until(self._is_decided, "all was handed on, or refused")
         later_ms = state.get("now_ms") + REPEATED_START_MS
         wait_until(lambda: state.get("now_ms") > later_ms, "a start heap is a new one")
 
     def _is_decided(self) -> bool:
         """Whether nothing waits but what may be the first of a sender that takes its time."""
-        state = self.receiver._state
+        state = self.receiver.state
         waiting = state.entry_epoch[state.entry_state == EntryState.LIVE].tolist()
         return waiting in ([], [state.settled_epoch])
 

@@ -28,11 +28,11 @@ OF_THE_CLOCK = {
     *("datetime.now", "datetime.utcnow", "datetime.today", "date.today"),
 }
 MAY_ASK = {
-    "measurement_set/history.py",
-    "measurement_set/name_lock.py",
-    "cli.py",
+    "measurement_set/write/history.py",
+    "measurement_set/write/name_lock.py",
+    "command/cli.py",
     "monitor/status.py",
-    "download.py",
+    "download/fetch.py",
 }
 """The dates of lines in HISTORY and in the log, and since when a receiver runs, are what the clock
 says; a server may name the date when it wants to be asked again."""

@@ -94,7 +94,7 @@ def test_each_scan_has_its_own_count(receive: Receive) -> None:
     """Drops of a first scan are not told again of the second."""
     observation = Observation(times=4, per_stream=8)
     running = receive(observation, reception__max_scans=2)
-    counted = running.receiver._scans.kernel_drops
+    counted = running.receiver.scans.kernel_drops
     with Sender(running.ports) as sender:
         sender.send(0, observation.stream(0))
         running.recorder.wait_for(4)

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from receive.command import progress
-from receive.run import receiver as receiver_room
+from receive.run import collector
 from tests.integration.senders import Observation, Sender
 from tests.waiting import wait_until
 
@@ -24,7 +24,7 @@ def test_it_says_how_long_nothing_has_come(
     receive: Receive, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(progress, "_LINE_INTERVAL_S", 0.0)
-    monkeypatch.setattr(receiver_room, "COUNTERS_CHECK_S", 0.01)
+    monkeypatch.setattr(collector, "COUNTERS_CHECK_S", 0.01)
     caplog.set_level("INFO", "receive.command.progress")
     observation = Observation(times=10)
     running = receive(observation)

@@ -13,7 +13,6 @@ import pytest
 from receive.command.errors import ConfigError, ConsumerError
 from receive.consumers import runner
 from receive.consumers.runner import ConsumerThread
-from receive.run import receiver as receiver_room
 from receive.stream.dumps.dump import Dump
 from receive.stream.table.shared_types import Reason
 from tests.integration.senders import Observation, Sender
@@ -44,7 +43,7 @@ def pool_of_none() -> Any:
 def test_a_slow_consumer_loses_whole_dumps_is_told_so_and_recovers(receive: Receive) -> None:
     observation = Observation(times=60, packet_payload=500)
     running = receive(observation, reception__buffer_memory=TEN_BUFFERS, reception__ring_heaps=4)
-    pool = running.receiver._window.pool
+    pool = running.receiver.window.pool
     running.recorder.gate.clear()
     with Sender(running.ports) as sender:
         sender.send(0, observation.start(0))
@@ -54,12 +53,12 @@ def test_a_slow_consumer_loses_whole_dumps_is_told_so_and_recovers(receive: Rece
         running.look_twice()
         assert len(pool) + pool.lent <= 10
         running.recorder.gate.set()
-        wait_until(lambda: not pool.lent and running.receiver._window.is_empty())
+        wait_until(lambda: not pool.lent and running.receiver.window.is_empty())
         running.look_twice()
         for index in range(40, 60):
-            before = running.receiver._dumps
+            before = running.receiver.dispatch.dumps
             sender.send(0, observation.low(index, 0))
-            wait_until(lambda before=before: running.receiver._dumps > before)
+            wait_until(lambda before=before: running.receiver.dispatch.dumps > before)
         sender.end(observation)
         outcome = running.finish()
     taken = running.recorder.taken
@@ -84,7 +83,7 @@ def test_what_is_dropped_at_the_end_of_a_scan_is_in_the_ledger(receive: Receive)
     with Sender(running.ports) as sender:
         sender.send(0, observation.stream(0))
         running.drain()
-        wait_until(lambda: bool(running.receiver._state.streams["ended"][0]))
+        wait_until(lambda: bool(running.receiver.state.streams["ended"][0]))
         running.recorder.gate.set()
         outcome = running.finish()
     (ledger,) = outcome.scans
@@ -112,7 +111,7 @@ def test_backpressure_makes_a_tcp_sender_wait_and_loses_nothing(receive: Receive
         ]
         for thread in threads:
             thread.start()
-        wait_until(lambda: not len(running.receiver._window.pool))
+        wait_until(lambda: not len(running.receiver.window.pool))
         running.look_twice()
         running.recorder.gate.set()
         outcome = running.finish()
@@ -134,7 +133,7 @@ def test_backpressure_can_be_stopped(receive: Receive) -> None:
     running.recorder.gate.clear()
     with Sender(running.ports, tcp=True) as sender:
         sender.send(0, observation.stream(0))
-        wait_until(lambda: not len(running.receiver._window.pool))
+        wait_until(lambda: not len(running.receiver.window.pool))
         running.look_twice()
         running.stop.set()
         running.recorder.gate.set()
@@ -197,7 +196,7 @@ def test_one_that_blocks_for_ever_is_left_behind_and_the_others_get_everything(
     def join_soon(thread: ConsumerThread, timeout_s: float) -> bool:
         return joined(thread, timeout_s, stalled_s=0.3)
 
-    monkeypatch.setattr(receiver_room.ConsumerThread, "join", join_soon)
+    monkeypatch.setattr(ConsumerThread, "join", join_soon)
     observation = Observation(times=400)
     running = receive(
         observation,
@@ -240,7 +239,7 @@ def test_a_blocked_consumer_does_not_use_up_the_table_of_entries(
         for first in range(0, 9000, 100):
             for index in range(first, first + 100):
                 sender.send(0, observation.low(index, 0))
-            wait_until(lambda first=first: running.receiver._dumps == first + 100)
+            wait_until(lambda first=first: running.receiver.dispatch.dumps == first + 100)
         running.recorder.gate.set()
         sender.end(observation)
         outcome = running.finish()

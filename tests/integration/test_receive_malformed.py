@@ -223,7 +223,7 @@ def test_a_single_bogus_time_loses_no_real_data(
     bogus = Observation(per_stream=per_stream, first_heap_count=70000).low(
         0, 0, BOGUS_UNIX_S[year] << 32
     )
-    state = running.receiver._state
+    state = running.receiver.state
 
     def send_bogus(sender: Sender) -> None:
         before = state.streams["begun"][0]
@@ -290,7 +290,7 @@ def test_a_bogus_time_that_waits_when_the_receiver_is_stopped_is_counted(receive
         running.recorder.wait_for(observation.times)
         sender.send(0, observation.low(0, 0, 1 << 63))
         entries = observation.times + 1
-        wait_until(lambda: running.receiver._state.get("head") == entries, "it waits")
+        wait_until(lambda: running.receiver.state.get("head") == entries, "it waits")
         outcome = running.end()
     assert_same(running.recorder.taken, observation)
     assert running.refused(Reason.BAD_TIME) == running.counters.sum() == 1

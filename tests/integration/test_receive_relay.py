@@ -112,7 +112,7 @@ def test_heaps_of_one_packet_that_change_places_lose_nothing(
     monkeypatch.setattr(window_room, "REORDER_GRACE_S", 1.0)
     observation = Observation(times=12)
     running = receive(observation)
-    state = running.receiver._state
+    state = running.receiver.state
     heaps = [observation.low(index, 0) for index in range(12)]
     with Sender(running.ports) as sender:
         for index in range(0, 12, 2):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from receive.run import receiver as receiver_room
+from receive.run import arrivals
 from receive.stream.dumps import window as window_room
 from receive.stream.table.shared_types import Reason
 from tests.integration.senders import MID, Observation, Sender
@@ -133,7 +133,7 @@ def test_a_sender_that_starts_again_within_a_heap_does_not_mix_the_two(receive: 
         again = Observation(packet_payload=200, seed=2)
         # A start heap is known from its repetition by its count.
         again.start(0)
-        wait_until(lambda: running.receiver._state.get("head") == 5)
+        wait_until(lambda: running.receiver.state.get("head") == 5)
         restart = Observation(first_heap_count=500).start(0)
         sender.send(0, restart)
         begin(sender, again, range(again.times), start=False)
@@ -226,7 +226,7 @@ def test_streams_far_behind_another_begin_nothing_new(receive: Receive) -> None:
     """Their times are older than what came, but they have not gone back."""
     observation = Observation(times=50, channels=6, per_stream=2)
     running = receive(observation, reception__transport="tcp", reception__ring_heaps=4)
-    present = running.receiver._state.present[: running.plan.pool.dumps]
+    present = running.receiver.state.present[: running.plan.pool.dumps]
     with Sender(running.ports, tcp=True) as sender:
         sender.send(0, observation.start(0))
         for index in range(40, 46):
@@ -243,7 +243,7 @@ def test_streams_far_behind_another_begin_nothing_new(receive: Receive) -> None:
         outcome = running.finish()
     (ledger,) = outcome.scans
     assert int(ledger.received.sum()) == 6 + 2 * 2
-    assert running.receiver._state.epoch == 0
+    assert running.receiver.state.epoch == 0
 
 
 @pytest.mark.parametrize("ended", [False, True])
@@ -265,7 +265,7 @@ def test_what_is_older_than_what_was_handed_on_is_late_and_keeps_nothing_open(
         running.recorder.wait_for(6)
         if ended:
             sender.send(0, observation.end(0))
-            wait_until(lambda: bool(running.receiver._state.streams["ended"][0]), "it ended")
+            wait_until(lambda: bool(running.receiver.state.streams["ended"][0]), "it ended")
         for stream in (1, 2):
             sender.send(stream, observation.start(stream))
             for index in range(2):
@@ -302,9 +302,9 @@ def test_a_start_heap_lost_on_one_stream_of_a_second_run_loses_no_data(receive: 
         running.recorder.wait_for(6)
         again = Observation(per_stream=4, seed=2, first_heap_count=1000)
         # What stream 1 sends tells the new run from late heaps only by what stream 0 has sent.
-        head = running.receiver._state.get("head")
+        head = running.receiver.state.get("head")
         sender.send(0, again.start(0) + again.low(0, 0))
-        wait_until(lambda: running.receiver._state.get("head") == head + 1)
+        wait_until(lambda: running.receiver.state.get("head") == head + 1)
         sender.send(1, again.low(0, 1))
         begin(sender, again, range(1, again.times), start=False)
         sender.end(again)
@@ -337,10 +337,10 @@ def test_a_tcp_stream_that_is_held_up_is_waited_for(
     receive: Receive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long ago the other streams ended."""
-    monkeypatch.setattr(receiver_room, "LOST_END_S", 0.1)
+    monkeypatch.setattr(arrivals, "LOST_END_S", 0.1)
     observation = Observation(per_stream=4)
     running = receive(observation, reception__transport="tcp", reception__dump_timeout=0.1)
-    state = running.receiver._state
+    state = running.receiver.state
     with Sender(running.ports, tcp=True) as sender:
         begin(sender, observation, range(observation.times - 1))
         sender.send(0, observation.low(observation.times - 1, 0) + observation.end(0))
@@ -363,7 +363,7 @@ def test_an_end_that_overtakes_the_last_heaps_cuts_nothing_off(
     monkeypatch.setattr(window_room, "ENDED_GRACE_S", 1.0)
     observation = Observation(per_stream=per_stream, packet_payload=300)
     running = receive(observation)
-    streams = running.receiver._state.streams
+    streams = running.receiver.state.streams
     with Sender(running.ports) as sender:
         begin(sender, observation, range(observation.times - 1))
         running.recorder.wait_for(observation.times - 1)

@@ -128,7 +128,7 @@ def test_all_buffers_are_free_again_in_the_end(receive: Receive) -> None:
         reception__ring_heaps=6,
         reception__dump_timeout=0.1,
     )
-    pool = running.receiver._window.pool
+    pool = running.receiver.window.pool
     with Sender(running.ports) as sender:
         for index in range(200):
             for stream in range(2):
@@ -137,7 +137,7 @@ def test_all_buffers_are_free_again_in_the_end(receive: Receive) -> None:
             if index % 10 == 9:
                 running.drain()
                 running.look_twice()
-        wait_until(running.receiver._window.is_empty)
+        wait_until(running.receiver.window.is_empty)
         for index in range(200, 400):
             for stream in range(2):
                 sender.send(stream, observation.low(index, stream))
@@ -145,7 +145,7 @@ def test_all_buffers_are_free_again_in_the_end(receive: Receive) -> None:
         wait_until(lambda: not pool.lent)
         running.look_twice()
         assert len(pool) == running.plan.pool.dumps
-        assert free_blocks(running.receiver._state) == set(range(running.plan.pool.dumps))
+        assert free_blocks(running.receiver.state) == set(range(running.plan.pool.dumps))
         assert not pool._quarantine
         sender.end(observation)
         running.finish()

@@ -59,12 +59,12 @@ def small(receive: Receive, observation: Observation, **options: Any) -> Running
 
 def begun(running: Running) -> int:
     """Heaps that the network threads have looked at."""
-    return int(running.receiver._state.streams["begun"].sum())
+    return int(running.receiver.state.streams["begun"].sum())
 
 
 def buffers(running: Running) -> int:
     """Buffers that are free, lent, or filled by what comes."""
-    pool, state = running.receiver._window.pool, running.receiver._state
+    pool, state = running.receiver.window.pool, running.receiver.state
     return len(pool) + pool.lent + int((state.entry_state == EntryState.LIVE).sum())
 
 
@@ -101,12 +101,12 @@ def test_the_network_never_waits_for_a_consumer_that_takes_nothing(
         # It still has the first.
         assert not running.recorder.taken
         assert buffers(running) <= BUFFERS
-        drops = running.receiver._scans.kernel_drops.read()
+        drops = running.receiver.scans.kernel_drops.read()
         assert drops is None or not drops.sum()
         # Each heap was taken, or refused for want of a buffer and for nothing else.
         refused = running.refused(Reason.NO_BUFFER)
         assert refused == running.counters.sum()
-        received = int(running.receiver._scans.current.received.sum())
+        received = int(running.receiver.scans.current.received.sum())
         in_window = STREAMS * observation.times - received - refused
         assert 0 <= in_window <= STREAMS * BUFFERS
         running.recorder.gate.set()
@@ -134,7 +134,7 @@ def test_one_that_takes_a_tenth_gets_the_next_that_comes_after_each(
         reception__transport=transport,
         reception__consumer=f"{HERE}.Stepping",
     )
-    stepping, pool = running.recorder, running.receiver._window.pool
+    stepping, pool = running.recorder, running.receiver.window.pool
     after_each: list[int] = []
     with Sender(running.ports, tcp=transport == "tcp") as sender:
         for stream in range(STREAMS):
@@ -148,7 +148,9 @@ def test_one_that_takes_a_tenth_gets_the_next_that_comes_after_each(
                 after_each.append(index)
             for stream in range(STREAMS):
                 sender.send(stream, observation.low(index, stream))
-            wait_until(lambda index=index: running.receiver._dumps == index + 1, "handed on")
+            wait_until(
+                lambda index=index: running.receiver.dispatch.dumps == index + 1, "handed on"
+            )
         stepping.go_on()
         sender.end(observation)
         outcome = running.finish()
@@ -174,7 +176,7 @@ def test_integrations_without_data_that_wait_take_little_memory(receive: Receive
             before_bytes, _ = tracemalloc.get_traced_memory()
             for stream in range(32):
                 sender.send(stream, observation.low(3000, stream))
-            wait_until(lambda: running.receiver._dumps == 3001, "all are with the consumer")
+            wait_until(lambda: running.receiver.dispatch.dumps == 3001, "all are with the consumer")
             grown_bytes = tracemalloc.get_traced_memory()[0] - before_bytes
             running.recorder.gate.set()
             sender.end(observation)

@@ -180,6 +180,11 @@ class Scans:
         return [*self.finished, current]
 
     @property
+    def dumps(self) -> int:
+        """Integrations in all scans, those of which nothing came included."""
+        return self._ended_dumps + (self.current.dumps if self.current else 0)
+
+    @property
     def payload_bytes(self) -> int:
         """Bytes of records received in all scans."""
         ended = int((self._ended_received * self._state.group_data_bytes).sum())
@@ -189,7 +194,7 @@ class Scans:
         """Return the counts of all scans together as they are now."""
         current = self.current
         return Totals(
-            dumps=self._ended_dumps + (current.dumps if current else 0),
+            dumps=self.dumps,
             empty_dumps=self._ended_empty_dumps + (current.empty_dumps if current else 0),
             received=self._ended_received + (current.received if current else 0),
             refused=self._state.counters,

@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import pytest
 
-from generate import metrics as command
 from receive.command.stop import StopRequest
 from receive.monitor.metrics import METRICS, PREFIX, render
 from receive.monitor.status import Status
 from tests.conftest import REPOSITORY
 from tests.exposition import read
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 PAGE = REPOSITORY / "docs" / "reference" / "metrics.md"
 HOW_TO = REPOSITORY / "docs" / "howto" / "monitor.md"
-
-
-def test_the_committed_page_says_what_the_code_says(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["--page", str(PAGE), "--check"]) == 0, capsys.readouterr().out
-
-
-def test_check_tells_what_is_stale_and_writing_mends_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    page = tmp_path / "metrics.md"
-    assert command.main(["--page", str(page), "--check"]) == 1
-    assert f"{page} is not up to date" in capsys.readouterr().out
-    assert not page.exists()
-    assert command.main(["--page", str(page)]) == 0
-    assert command.main(["--page", str(page), "--check"]) == 0
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from receive.command.errors import ConfigError
 from receive.measurement_set.write.convert import MAX_THREADS
-from receive.run.receiver import POLL_S
+from receive.run.polling import POLL_S
 from receive.sizing.costs import LOOK_S, MEMORY, QUIET_S, WORK, Costs
 from receive.sizing.model import DEFAULT_SITE, WRITER_THREADS, Requirement, Site, limits, size
 from receive.sizing.report import lines
