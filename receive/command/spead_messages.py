@@ -1,49 +1,38 @@
-"""What spead2 says of single packets, of which there may be thousands a second, said rarely."""
+"""Messages of spead2 about single packets: there may be thousands a second."""
 
 from __future__ import annotations
 
 import logging
 import re
 import time
-from dataclasses import dataclass
+from collections import Counter, defaultdict
 
-AGAIN_S = 10.0
-"""A message that goes on is let through again after this time, then after twice that, and so on."""
+from receive.command.rate_limit import RateLimit
+
 _OVERFLOW = "Log ringbuffer was full"
 """Says that there were too many messages, most of them of a level that is not shown."""
 
 
-@dataclass
-class _Kind:
-    again_s: float
-    pause_s: float = AGAIN_S
-    held_back: int = 0
-
-
 class Rarely(logging.Filter):
-    """Lets a message through once, and again ever more rarely, with the number held back."""
+    """Rate-limits each message that spead2 repeats, with the number suppressed."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._kinds: dict[str, _Kind] = {}
+        self._limits: defaultdict[str, RateLimit] = defaultdict(RateLimit)
+        self._suppressed: Counter[str] = Counter()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether a message is let through; it then tells how many like it were not."""
+        """Return whether a message passes; it then tells how many like it did not."""
         text = record.getMessage()
         if text.startswith(_OVERFLOW):
             return False
-        now_s = time.monotonic()
         # What differs in numbers only is the same message.
         name = re.sub(r"\d+", "0", text)
-        kind = self._kinds.get(name)
-        if kind is None:
-            self._kinds[name] = _Kind(now_s + AGAIN_S)
-            return True
-        kind.held_back += 1
-        if now_s < kind.again_s:
+        first = name not in self._limits
+        if not self._limits[name].is_due(time.monotonic()):
+            self._suppressed[name] += 1
             return False
-        record.msg, record.args = f"{text} ({kind.held_back} times since the last such line)", None
-        kind.held_back = 0
-        kind.pause_s *= 2
-        kind.again_s = now_s + kind.pause_s
+        if not first:
+            times = self._suppressed.pop(name, 0) + 1
+            record.msg, record.args = f"{text} ({times} times since the last such line)", None
         return True

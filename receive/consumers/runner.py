@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from receive.command.errors import ConsumerError, VisReceiveError
+from receive.command.rate_limit import RateLimit
 from receive.consumers.base import ScanBeginConsumer, ScanConsumer
 from receive.icd.payload import Payload, PayloadPart
 
@@ -32,8 +33,6 @@ MAX_EMPTY = 10_000
 """Payloads without data that may wait for a consumer, so that memory is bounded."""
 STOP_S = 5.0
 """What is queued when the run is told to stop has so long; what then still waits is dropped."""
-FIRST_AGAIN_S = 10.0
-"""That a consumer has no room is told again after this time, then after twice that, and so on."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,7 @@ class ConsumerThread:
         self._hurry_from_s = math.inf
         self._in_scan = False
         self._told = 0
-        self._again_s = 0.0
-        self._pause_s = FIRST_AGAIN_S
+        self._limit = RateLimit()
         self._moved_s = time.monotonic()
         self._loop = asyncio.new_event_loop()
         self._queue: deque[_Item | None] = deque()
@@ -128,7 +126,7 @@ class ConsumerThread:
     def look(self, now_s: float) -> None:
         """Warn that it had no room since the last time, if it is time to say so."""
         lacking = self.dropped + self.left_out
-        if lacking == self._told or now_s < self._again_s:
+        if lacking == self._told or not self._limit.is_due(now_s):
             return
         left_out = f" ({self.left_out} without data were left out)" if self.left_out else ""
         logger.warning(
@@ -140,8 +138,6 @@ class ConsumerThread:
             left_out,
         )
         self._told = lacking
-        self._again_s = now_s + self._pause_s
-        self._pause_s *= 2
 
     def begin_scan(self, ledger: ScanLedger) -> None:
         """Tell it that a scan begins, after all payloads given so far."""

@@ -8,14 +8,13 @@ import time
 from typing import TYPE_CHECKING
 
 from receive.command.progress import format_seconds
+from receive.command.rate_limit import RateLimit
 
 if TYPE_CHECKING:
     from receive.command.errors import VisReceiveError
 
 logger = logging.getLogger(__name__)
 
-FIRST_AGAIN_S = 10.0
-"""That it lasts is told again after this time, then after twice that, and so on."""
 REST_FACTOR = 10
 """Nothing is tried that takes long for so many times as long as it took."""
 _SET_GOES_ON = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
@@ -48,8 +47,7 @@ class Trouble:
         self._retry_s = retry_s
         self._since_s = 0.0
         self._lost = 0
-        self._again_s = 0.0
-        self._pause_s = FIRST_AGAIN_S
+        self._limit = RateLimit()
 
     def failed(self, error: VisReceiveError, lost: int = 1) -> None:
         """Note a failure that cost so many integrations.
@@ -62,13 +60,13 @@ class Trouble:
         now_s = time.monotonic()
         if self.error is None:
             self._since_s, self._lost = now_s, 0
-            self._again_s, self._pause_s = now_s, FIRST_AGAIN_S
+            self._limit = RateLimit()
         self.error = _bare(error)
         self._lost += lost
         lasted_s = now_s - self._since_s
         if self._retry_s and lasted_s > self._retry_s:
             raise error
-        if now_s < self._again_s:
+        if not self._limit.is_due(now_s):
             return
         logger.warning(
             "%s: %s; %d integrations could not be written for %s, and are flagged in what "
@@ -79,9 +77,6 @@ class Trouble:
             format_seconds(lasted_s),
             f" for {format_seconds(self._retry_s)}" if self._retry_s else "",
         )
-        # The first is told at once.
-        self._again_s = now_s + self._pause_s
-        self._pause_s *= 2
 
     def over(self) -> None:
         """Note a success."""

@@ -9,7 +9,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from receive.command.port_ranges import port_ranges
-from receive.stream.table.refusals import FIRST_AGAIN_S
+from receive.command.rate_limit import RateLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,9 +48,9 @@ class SourceAccount:
         """Whom a stream is locked to."""
         self.gave_way = 0
         """Connections that were dropped for another one that waited."""
-        self._tell_refused = _Rarely()
-        self._tell_second = _Rarely()
-        self._tell_unfit = _Rarely()
+        self._tell_refused = _Growth()
+        self._tell_second = _Growth()
+        self._tell_unfit = _Growth()
 
     # For the thread that reads.
 
@@ -175,18 +175,14 @@ def in_words(sources: Sequence[str]) -> str:
     return ",".join(sources[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-class _Rarely:
-    """Warns when a number has grown, and again ever more rarely."""
+class _Growth:
+    """Warns when a number has grown; rate-limited."""
 
     def __init__(self) -> None:
         self._told = 0
-        self._again_s = 0.0
-        self._pause_s = FIRST_AGAIN_S
+        self._limit = RateLimit()
 
     def __call__(self, now_s: float, number: int, text: Callable[[int], str]) -> None:
-        if number <= self._told or now_s < self._again_s:
-            return
-        logger.warning("%s", text(number - self._told))
-        self._told = number
-        self._again_s = now_s + self._pause_s
-        self._pause_s *= 2
+        if number > self._told and self._limit.is_due(now_s):
+            logger.warning("%s", text(number - self._told))
+            self._told = number

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from receive.command.rate_limit import RateLimit
 from receive.stream.table.shared_types import REASON_TEXT, Reason
 
 if TYPE_CHECKING:
@@ -22,12 +23,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FIRST_AGAIN_S = 10.0
-"""A reason that goes on is told again after this time, then after twice that, and so on."""
-
 
 class Refusals:
-    """Warns once for each reason for which heaps are refused, and again ever more rarely.
+    """Warns of each reason for which heaps are refused; rate-limited.
 
     Parameters
     ----------
@@ -43,11 +41,9 @@ class Refusals:
         self._state = state
         self._ports = ports
         self._unreadable = unreadable
-        self._unreadable_again_s = 0.0
-        self._unreadable_pause_s = FIRST_AGAIN_S
+        self._unreadable_limit = RateLimit()
         self._told = np.zeros(len(Reason), np.int64)
-        self._again_s = dict.fromkeys(Reason, 0.0)
-        self._pause_s = dict.fromkeys(Reason, FIRST_AGAIN_S)
+        self._limits = {reason: RateLimit() for reason in Reason}
 
     def look(self, now_s: float) -> None:
         """Warn of what was refused since the last time, if it is time to say so."""
@@ -56,7 +52,7 @@ class Refusals:
         for reason in Reason:
             if reason is Reason.DUPLICATE or totals[reason] <= self._told[reason]:
                 continue
-            if now_s < self._again_s[reason]:
+            if not self._limits[reason].is_due(now_s):
                 continue
             logger.warning(
                 "%d heaps refused: %s: %s",
@@ -65,17 +61,11 @@ class Refusals:
                 self._why(reason),
             )
             self._told[reason] = totals[reason]
-            self._again_s[reason] = now_s + self._pause_s[reason]
-            self._pause_s[reason] *= 2
 
     def _look_for_unreadable(self, now_s: float) -> None:
-        if now_s < self._unreadable_again_s:
-            return
         said = self._unreadable()
-        if said:
+        if said and self._unreadable_limit.is_due(now_s):
             logger.warning("Nothing can be received: %s", said)
-            self._unreadable_again_s = now_s + self._unreadable_pause_s
-            self._unreadable_pause_s *= 2
 
     def _why(self, reason: Reason) -> str:
         layout, streams = self._state.layout, self._state.streams

@@ -7,7 +7,8 @@ import logging
 import pytest
 
 from receive.command import spead_messages
-from receive.command.spead_messages import AGAIN_S, Rarely
+from receive.command.rate_limit import FIRST_AGAIN_S
+from receive.command.spead_messages import Rarely
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def said(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_message_that_goes_on_is_said_ever_more_rarely_with_its_number(said) -> None:
     shown = [(at_s, text) for at_s in range(100) if (text := said(at_s, "packet rejected"))]
-    first, second, third = AGAIN_S, AGAIN_S * 3, AGAIN_S * 7
+    first, second, third = FIRST_AGAIN_S, FIRST_AGAIN_S * 3, FIRST_AGAIN_S * 7
     assert shown == [
         (0, "packet rejected"),
         (first, "packet rejected (10 times since the last such line)"),
