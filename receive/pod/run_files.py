@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from receive.command.errors import OutputError
+from receive.command.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -88,7 +89,7 @@ def write_ready(path: Path, content: Mapping[str, Any]) -> None:
         If it cannot be written.
     """
     try:
-        _put_in_place(path, json.dumps(content))
+        write_whole(path, json.dumps(content))
     except OSError as error:
         raise _refusal(READY, path, error) from error
 
@@ -107,19 +108,9 @@ def write_summary(path: Path, content: Mapping[str, Any]) -> None:
             # A device, a pipe, or what the name leads to: what was left of a file is gone.
             path.write_text(text)
         else:
-            _put_in_place(path.resolve(), text)
+            write_whole(path.resolve(), text)
     except OSError as error:
         raise _refusal(SUMMARY, path, error) from error
-
-
-def _put_in_place(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text)
-        partial.replace(path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def _check_folder(option: str, path: Path, *, may_write: bool) -> None:

@@ -24,6 +24,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from receive.command.errors import OutputError
+from receive.command.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -156,10 +157,8 @@ class RunFolder:
         return self.path / "result.json"
 
     def _write(self, path: Path, content: Mapping[str, Any]) -> None:
-        partial = path.with_name(f".{path.name}.partial")
         try:
-            partial.write_text(json.dumps(content, indent=2) + "\n")
-            partial.replace(path)
+            write_whole(path, json.dumps(content, indent=2) + "\n")
         except OSError as error:
             raise self._refusal(error) from error
 

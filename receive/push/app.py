@@ -21,6 +21,7 @@ from receive.command.errors import (
     VisReceiveError,
 )
 from receive.command.stop import StopRequest
+from receive.command.whole_file import write_whole
 from receive.config.arguments import common_parser, load_config
 from receive.config.destination import ACCEPTED, Destination, destinations, parse_destination
 from receive.pod.run_folder import RunFolder
@@ -257,10 +258,8 @@ class Push:
                 for one in self.pushed
             ],
         }
-        partial = folder.path / f".{RESULT}.partial"
         try:
-            partial.write_text(json.dumps(content, indent=2) + "\n")
-            partial.replace(folder.path / RESULT)
+            write_whole(folder.path / RESULT, json.dumps(content, indent=2) + "\n")
         except OSError as error:
             # What was pushed is pushed, and the exit code says so.
             logger.warning("%s cannot be written: %s", folder.path / RESULT, error.strerror)
