@@ -112,5 +112,5 @@ class Dispatch:
         if not self.enough_scans:
             self._on_scan_ended()
         for line in ledger.lines():
-            logger.info("Ended %s", line)
+            logger.info("%s", line)
         self._consumers.end_scan(ledger)
