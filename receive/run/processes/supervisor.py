@@ -7,36 +7,37 @@ others go on without it, because what they receive comes only once.
 
 from __future__ import annotations
 
+import asyncio
+import codecs
 import contextlib
 import json
 import logging
 import os
-import selectors
 import signal
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from receive.command.cli import write_line
 from receive.command.ending import EndedBy
 from receive.command.port_ranges import port_ranges
 from receive.pod.run_files import remove_ready, write_ready
-from receive.run.processes.output import PrefixedLines
 from receive.run.processes.summary import lines, merge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import FrameType
 
     from receive.run.marked_run import MarkedRun
 
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.02
+LAST_WORDS_S = 1.0
+"""What receivers have written is read for so long when they have ended: a process that one of them
+has started may keep its pipe open."""
+_READ_BYTES = 1 << 16
 _SIGNAL_EXIT = 128
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM)
 _STOPPED = tuple(_SIGNAL_EXIT + number for number in _PASSED_ON)
@@ -49,7 +50,7 @@ class _Child:
     """One receiver process."""
 
     index: int
-    process: subprocess.Popen[bytes]
+    process: asyncio.subprocess.Process
     ready_file: Path
     summary_file: Path
     ready: dict[str, Any] | None = None
@@ -67,7 +68,7 @@ class _Child:
             with contextlib.suppress(FileNotFoundError):
                 self.ready = json.loads(self.ready_file.read_text())
         if self.exit_code is None:
-            code = self.process.poll()
+            code = self.process.returncode
             self.exit_code = _SIGNAL_EXIT - code if code is not None and code < 0 else code
 
     def send(self, number: int) -> None:
@@ -75,15 +76,20 @@ class _Child:
         if self.exit_code is None:
             self.process.send_signal(number)
 
-    def end(self) -> None:
+    async def end(self) -> None:
         """Make sure that it has ended."""
-        if self.process.poll() is None:
+        if self.process.returncode is None:
             self.process.terminate()
-        for pipe in (self.process.stdout, self.process.stderr):
-            # While somebody might read its last words it could wait for ever to be rid of them.
-            if pipe is not None:
-                pipe.close()
-        self.process.wait()
+        await self.process.wait()
+
+    def pumps(self) -> list[asyncio.Task[None]]:
+        """Begin to pass on what it prints."""
+        pipes = ((self.process.stdout, sys.stdout), (self.process.stderr, sys.stderr))
+        return [
+            asyncio.create_task(_pass_on_lines(pipe, f"[{self.name}] ", stream))
+            for pipe, stream in pipes
+            if pipe is not None
+        ]
 
 
 @dataclass
@@ -120,18 +126,26 @@ class Supervisor:
         int
             The exit code that tells most of those of the receivers; 0 if all ended with that.
         """
+        return asyncio.run(self._run(ready_file, marked))
+
+    async def _run(self, ready_file: Path | None, marked: MarkedRun) -> int:
         for number in _PASSED_ON:
-            signal.signal(number, self._on_signal)
+            asyncio.get_running_loop().add_signal_handler(number, self._caught.append, number)
+        pumps: list[asyncio.Task[None]] = []
         with tempfile.TemporaryDirectory(prefix="emu-recv-") as folder:
             try:
                 for index, share in enumerate(self.shares):
-                    self._children.append(_start(self.command, index, share, Path(folder)))
-                self._watch(ready_file)
+                    child = await _start(self.command, index, share, Path(folder))
+                    self._children.append(child)
+                    pumps += child.pumps()
+                await self._watch(ready_file)
             finally:
                 if ready_file is not None:
                     remove_ready([ready_file])
                 for child in self._children:
-                    child.end()
+                    await child.end()
+                if pumps:
+                    await asyncio.wait(pumps, timeout=LAST_WORDS_S)
             exit_code = _worst([child.exit_code or 0 for child in self._children])
             report = self._report(exit_code)
         marked.end(exit_code, report)
@@ -140,32 +154,14 @@ class Supervisor:
             sys.stdout.flush()
         return exit_code
 
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        self._caught.append(number)
-
-    def _watch(self, ready_file: Path | None) -> None:
-        """Pass on lines and signals until all have ended and all has been read."""
+    async def _watch(self, ready_file: Path | None) -> None:
+        """Pass on signals, and tell when all are ready, until all have ended."""
         announced = False
-        with selectors.DefaultSelector() as selector:
-            for child in self._children:
-                for pipe, stream in (
-                    (child.process.stdout, sys.stdout),
-                    (child.process.stderr, sys.stderr),
-                ):
-                    assert pipe is not None  # noqa: S101 - asked for
-                    source = PrefixedLines(pipe, f"[{child.name}] ")
-                    selector.register(source, selectors.EVENT_READ, stream)
-            while True:
-                # Looked at first, so that what it said last is read after that.
-                running = self._look(before_ready=not announced)
-                _pass_on_lines(selector, 0 if not running else LOOK_EVERY_S)
-                if not running:
-                    while _pass_on_lines(selector, 0):
-                        pass
-                    break
-                if not announced and all(child.ready for child in self._children):
-                    announced = True
-                    self._announce(ready_file)
+        while self._look(before_ready=not announced):
+            if not announced and all(child.ready for child in self._children):
+                announced = True
+                self._announce(ready_file)
+            await asyncio.sleep(LOOK_EVERY_S)
 
     def _look(self, *, before_ready: bool) -> bool:
         """See who has ended, and tell the others what there is to tell; False when all have."""
@@ -238,22 +234,20 @@ class Supervisor:
         return report
 
 
-def _start(command: Sequence[str], index: int, share: dict[str, int], folder: Path) -> _Child:
+async def _start(command: Sequence[str], index: int, share: dict[str, int], folder: Path) -> _Child:
     ready_file, summary_file = folder / f"ready-{index}", folder / f"summary-{index}"
     own = [f"--option={key}={value}" for key, value in share.items()]
     # Of an option that is given twice the last one counts.
-    process = subprocess.Popen(  # noqa: S603 - ourselves, an argument list
-        [
-            *command,
-            *own,
-            "--processes=1",
-            f"--parent={os.getpid()}",
-            f"--ready-file={ready_file}",
-            f"--summary-file={summary_file}",
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        *own,
+        "--processes=1",
+        f"--parent={os.getpid()}",
+        f"--ready-file={ready_file}",
+        f"--summary-file={summary_file}",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
         # Ctrl-C of a terminal reaches them once, through us.
         process_group=0,
     )
@@ -269,23 +263,21 @@ def _read_summary(file: Path) -> dict[str, Any] | None:
     return content
 
 
-def _pass_on_lines(selector: selectors.BaseSelector, timeout_s: float) -> bool:
-    """Write down what the receivers have said; False when there was nothing."""
-    if not selector.get_map():
-        time.sleep(timeout_s)
-        return False
-    events = selector.select(timeout_s)
-    for key, _ in events:
-        source: Any = key.fileobj
-        told, more = source.read()
-        for line in told:
-            # That nobody reads them any more must not end an observation.
-            with contextlib.suppress(OSError):
-                write_line(line, key.data)
-        if not more:
-            selector.unregister(source)
-            source.close()
-    return bool(events)
+async def _pass_on_lines(pipe: asyncio.StreamReader, prefix: str, stream: TextIO) -> None:
+    """Write down what a receiver prints, line by line, with its name in front."""
+    decoder, rest = codecs.getincrementaldecoder("utf-8")("replace"), ""
+    while content := await pipe.read(_READ_BYTES):
+        *whole, rest = (rest + decoder.decode(content)).split("\n")
+        for line in whole:
+            _say(f"{prefix}{line}", stream)
+    if rest:
+        _say(f"{prefix}{rest}", stream)
+
+
+def _say(line: str, stream: TextIO) -> None:
+    # That nobody reads it any more must not end an observation.
+    with contextlib.suppress(OSError):
+        write_line(line, stream)
 
 
 def _worst(codes: Sequence[int]) -> int:
