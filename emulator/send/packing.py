@@ -12,7 +12,7 @@ from receive.icd.records import FD_MAX, SMALLEST_SENT, WEIGHT_SLACK, tci_from_ce
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from receive.measurement_set.read.reader import Integration
+    from receive.model import Integration
 
 # A tile of a set holds the channels of a baseline together, a heap the baselines of a channel.
 # Turning so many baselines at a time keeps the cache lines of both sides in the second-level

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from emulator.send.plan import SendPlan
     from emulator.send.transmitter import Transmitter
     from receive.command.progress import Progress
-    from receive.measurement_set.read.reader import Integration, SetReader
+    from receive.measurement_set.read.reader import SetReader
+    from receive.model import Integration
 
 logger = logging.getLogger(__name__)
 

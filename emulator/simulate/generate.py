@@ -21,42 +21,16 @@ from receive.measurement_set.read.table_name import refuse_misread_output
 from receive.measurement_set.write.bare_set import create_empty_set
 from receive.measurement_set.write.space import check_free_space, required_bytes
 from receive.measurement_set.write.writer import SetWriter
+from receive.model import Integration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
     from emulator.simulate.imperfections import Imperfections
     from emulator.simulate.observation import Observation
 
 _UNPOLARISED = ("XX", "YY", "RR", "LL")
 """Polarisations in which an unpolarised source is seen, with its Stokes I."""
-
-
-@dataclass(frozen=True)
-class Integration:
-    """What is written of one integration.
-
-    Attributes
-    ----------
-    data
-        complex64 (baselines, channels, polarisations), Jy.
-    flag
-        bool, as `data`.
-    weight_spectrum
-        float32, as `data`: the correlated fraction times |channel width| times exposure.
-    time_centroid
-        float64 (baselines,), MJD seconds.
-    uvw
-        float64 (baselines, 3), metres.
-    """
-
-    data: NDArray[np.complex64]
-    flag: NDArray[np.bool_]
-    weight_spectrum: NDArray[np.float32]
-    time_centroid: NDArray[np.float64]
-    uvw: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -86,6 +60,7 @@ class Simulator:
     def integration(self, index: int) -> Integration:
         """Return integration number `index`."""
         observation = self.observation
+        time_mjd_s = float(self.model.times_mjd_s[index])
         uvw = self.model.uvw(index)
         shape = (len(uvw), observation.channels)
         data = np.zeros((*shape, len(observation.polarisations)), np.complex64)
@@ -104,8 +79,12 @@ class Simulator:
             data=data,
             flag=np.tile(flagged[..., None], polarisations),
             weight_spectrum=np.tile(fractions[..., None], polarisations),
-            time_centroid=observation.times_mjd_s[index] + offsets * observation.interval_s,
+            time_centroid=time_mjd_s + offsets * observation.interval_s,
             uvw=uvw,
+            present=np.ones(len(uvw), np.bool_),
+            time_mjd_s=time_mjd_s,
+            interval_s=observation.interval_s,
+            exposure_s=observation.interval_s,
         )
 
 
@@ -148,19 +127,10 @@ def write_observation(
     try:
         with Progress("simulating", observation.integrations, "integrations") as progress:
             for index in range(observation.integrations):
-                part = simulator.integration(index)
-                writer.write_rows(
-                    float(observation.times_mjd_s[index]),
-                    part.data,
-                    part.flag,
-                    part.weight_spectrum,
-                    part.time_centroid,
-                    part.uvw,
-                    observation.interval_s,
-                    observation.interval_s,
-                )
+                integration = simulator.integration(index)
+                writer.write_integration(integration)
                 written += 1
-                data_bytes += part.data.nbytes
+                data_bytes += integration.data.nbytes
                 progress.update(1)
     finally:
         writer.close(history=[f"{written} of {observation.integrations} integrations simulated"])

@@ -16,6 +16,7 @@ from receive.command.errors import ConfigError
 from receive.icd.times import iso_from_mjd_s
 from receive.measurement_set.write.bare_set import SetDescription
 from receive.model.earth import celestial_to_terrestrial, orientation
+from receive.model.integration import VALUE_BYTES
 from receive.model.telescope import Antennas, TelescopeModel
 from receive.model.uvw import itrf_to_uvw
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 POLARISATIONS = {"RR": 5, "RL": 6, "LR": 7, "LL": 8, "XX": 9, "XY": 10, "YX": 11, "YY": 12}
 """Names of polarisations and their CORR_TYPE."""
 
-_VISIBILITY_BYTES = 8 + 1 + 4
-"""What a visibility takes in a set and in memory: complex64, its flag, its weight."""
 _ROW_BYTES = 150
 """What a row takes besides: times, antennas, UVW and other columns, rounded up."""
 
@@ -142,7 +141,7 @@ class Observation:
         The simulator holds them once; what it is made of and the writer take twice that.
         """
         visibilities = self.num_baselines * self.channels * len(self.polarisations)
-        return visibilities * _VISIBILITY_BYTES + self.num_baselines * _ROW_BYTES
+        return visibilities * VALUE_BYTES + self.num_baselines * _ROW_BYTES
 
     def antenna_pairs(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Return ANTENNA1 and ANTENNA2 of the baselines, int32 (baselines,)."""

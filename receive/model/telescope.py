@@ -252,7 +252,7 @@ class TelescopeModel:
         """
         if not self.num_times or not np.isfinite(time_mjd_s):
             return None
-        index = self._nearest(time_mjd_s)
+        index = self.nearest(time_mjd_s)
         distance_s = abs(time_mjd_s - self.times_mjd_s[index])
         return index if distance_s <= MATCH_INTERVALS * self.intervals_s[index] else None
 
@@ -285,7 +285,7 @@ class TelescopeModel:
                 f"no integration is nearest to MJD {float(time)!r} s in the model, "
                 f"{self._time_range()}"
             )
-        index = self._nearest(time)
+        index = self.nearest(time)
         return index, self._time_data(index)
 
     def select_channels(self, start: int, count: int) -> TelescopeModel:
@@ -308,7 +308,8 @@ class TelescopeModel:
             channel_width_hz=self.channel_width_hz[channels],
         )
 
-    def _nearest(self, time_mjd_s: float) -> int:
+    def nearest(self, time_mjd_s: float) -> int:
+        """Return the index of the integration nearest to a time (MJD seconds, UTC)."""
         after = int(np.searchsorted(self.times_mjd_s, time_mjd_s))
         if after == 0:
             return 0

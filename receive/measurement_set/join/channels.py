@@ -115,17 +115,7 @@ def _write(writer: SetWriter, joined: Joined) -> None:
     times = joined.model.num_times
     with Progress("joining", times, "integrations") as progress:
         for index in range(times):
-            rows = joined.read(index)
-            writer.write_rows(
-                rows.time_mjd_s,
-                rows.data,
-                rows.flag,
-                rows.weight_spectrum,
-                rows.time_centroid,
-                rows.uvw,
-                rows.interval_s,
-                rows.exposure_s,
-            )
+            writer.write_integration(joined.read(index))
             progress.update()
     history = []
     if joined.missing_rows:

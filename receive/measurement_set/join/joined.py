@@ -6,8 +6,8 @@ it is.  What a piece does not have is flagged.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from receive.command.errors import InputError
 from receive.command.progress import format_bytes
 from receive.host.memory_limit import memory_limit_bytes
 from receive.icd.times import iso_from_mjd_s
+from receive.model.integration import VALUE_BYTES, Integration
 from receive.model.row_order import pack, repeat_numbers
 
 if TYPE_CHECKING:
@@ -24,27 +25,10 @@ if TYPE_CHECKING:
 
     from receive.measurement_set.join.order import Block
     from receive.measurement_set.join.pieces import Piece
-    from receive.measurement_set.read.reader import Integration
     from receive.model import TelescopeModel
 
-_VALUE_BYTES = 8 + 1 + 4
-"""Of DATA, FLAG and WEIGHT_SPECTRUM."""
 _SAME_LENGTH = 1e-3
 """INTERVAL and EXPOSURE that differ by less than this part are the same."""
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """An integration of the joined set: what `SetWriter.write_rows` takes."""
-
-    time_mjd_s: float
-    data: NDArray[np.complex64]
-    flag: NDArray[np.bool_]
-    weight_spectrum: NDArray[np.float32]
-    time_centroid: NDArray[np.float64]
-    uvw: NDArray[np.float64]
-    interval_s: float
-    exposure_s: float
 
 
 class Joined:
@@ -92,6 +76,7 @@ class Joined:
         self._data = np.zeros(shape, np.complex64)
         self._flag = np.ones(shape, np.bool_)
         self._weights = np.zeros(shape, np.float32)
+        self._present = np.ones(shape[0], np.bool_)
         self._buffers: list[Integration | None] = [None] * len(self._pieces)
 
     @property
@@ -99,7 +84,7 @@ class Joined:
         """Whether any piece has WEIGHT_SPECTRUM."""
         return any(piece.reader.has_weight_spectrum for piece in self._pieces)
 
-    def read(self, index: int) -> Rows:
+    def read(self, index: int) -> Integration:
         """Return an integration; its arrays are valid until the next is read."""
         model = self.model
         time_mjd_s = float(model.times_mjd_s[index])
@@ -115,15 +100,16 @@ class Joined:
             centroid = self._read_piece(number, own, taken)
             rows = self._slots[number]
             offsets_s[number, slice(None) if rows is None else rows] = centroid - time_mjd_s
-        return Rows(
-            time_mjd_s,
-            self._data,
-            self._flag,
-            self._weights,
-            time_mjd_s + self._mean_offset_s(offsets_s, channels, exposure_s),
-            model.uvw(index),
-            float(model.intervals_s[index]),
-            exposure_s,
+        return Integration(
+            data=self._data,
+            flag=self._flag,
+            weight_spectrum=self._weights,
+            time_centroid=time_mjd_s + self._mean_offset_s(offsets_s, channels, exposure_s),
+            uvw=model.uvw(index),
+            present=self._present,
+            time_mjd_s=time_mjd_s,
+            interval_s=float(model.intervals_s[index]),
+            exposure_s=exposure_s,
         )
 
     def _read_piece(self, number: int, own: int, taken: slice) -> NDArray[np.float64]:
@@ -131,19 +117,12 @@ class Joined:
         piece, slots = self._pieces[number], self._slots[number]
         read = piece.reader.integration(own, 0, piece.channels, self._buffers[number])
         self._buffers[number] = read
-        weights: NDArray[Any] | None = read.weight_spectrum
-        if weights is None:
-            full = np.abs(piece.model.channel_width_hz) * read.exposure_s
-            weights = np.where(read.flag, 0, full[:, None])
-        if slots is None:
-            self._data[:, taken] = read.data
-            self._flag[:, taken] = read.flag
-            self._weights[:, taken] = weights
-        else:
+        if slots is not None:
             self._clear(taken)
-            self._data[slots, taken] = read.data
-            self._flag[slots, taken] = read.flag
-            self._weights[slots, taken] = weights
+        rows = slice(None) if slots is None else slots
+        self._data[rows, taken] = read.data
+        self._flag[rows, taken] = read.flag
+        self._weights[rows, taken] = read.weights(piece.model.channel_width_hz)
         self.missing_rows += self.model.num_baselines - int(read.present.sum())
         return read.time_centroid
 
@@ -215,9 +194,9 @@ class Joined:
         # What is joined, the pieces as they were read, and the fractions of one.
         values = shape[0] * shape[2] * (shape[1] + own + 2 * largest)
         limit = memory_limit_bytes() // 2
-        if values * _VALUE_BYTES > limit:
+        if values * VALUE_BYTES > limit:
             raise InputError(
-                f"one integration takes {format_bytes(values * _VALUE_BYTES)} of memory to be "
+                f"one integration takes {format_bytes(values * VALUE_BYTES)} of memory to be "
                 f"joined, more than half of the limit of {format_bytes(2 * limit)}: join fewer "
                 f"pieces at a time, or on a larger machine"
             )

@@ -8,7 +8,7 @@ field are read (see `receive.measurement_set.read.choice`).
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,7 +22,7 @@ from receive.measurement_set.read.opening import UNUSUAL, open_main_table, unusu
 from receive.measurement_set.read.row_cells import IntegrationRows, read_column
 from receive.measurement_set.read.row_scan import RowScan
 from receive.measurement_set.read.spectra_cells import SpectraCells
-from receive.model import TelescopeModel
+from receive.model import Integration, TelescopeModel
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -35,39 +35,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _ANY = Choice()
-
-
-@dataclass(frozen=True, eq=False)
-class Integration:
-    """What a set holds of one integration, baselines in the model's order.
-
-    Attributes
-    ----------
-    data : ndarray of complex64, (baselines, channels, polarisations)
-        0 where there is no row.
-    flag : ndarray of bool, same shape
-        FLAG, true in every cell of a row with FLAG_ROW and where there is no row.
-    weight_spectrum : ndarray of float32, same shape, or None
-        None where the set has none; 0 where there is no row.
-    time_centroid : ndarray of float64, (baselines,)
-        MJD seconds, UTC; TIME where the set has none or there is no row.
-    uvw : ndarray of float64, (baselines, 3)
-        Metres; NaN where there is no row.
-    present : ndarray of bool, (baselines,)
-        Whether there is a row.
-    time_mjd_s, interval_s, exposure_s : float
-        Centre of the integration (MJD seconds, UTC), its length and exposure (seconds).
-    """
-
-    data: NDArray[np.complex64]
-    flag: NDArray[np.bool_]
-    weight_spectrum: NDArray[np.float32] | None
-    time_centroid: NDArray[np.float64]
-    uvw: NDArray[np.float64]
-    present: NDArray[np.bool_]
-    time_mjd_s: float
-    interval_s: float
-    exposure_s: float
 
 
 def open_set(
@@ -237,14 +204,13 @@ class SetReader:
         self, index: int, start_chan: int, num_chan: int, into: Integration | None
     ) -> Integration:
         rows = IntegrationRows.of(self._row_map, index)
-        baselines = self._row_map.num_baselines
-        shape = (baselines, num_chan, self._model.num_pols)
         if into is None:
-            weights = np.empty(shape, np.float32) if self.has_weight_spectrum else None
+            baselines = self._row_map.num_baselines
+            shape = (baselines, num_chan, self._model.num_pols)
             into = Integration(
                 data=np.empty(shape, np.complex64),
                 flag=np.empty(shape, np.bool_),
-                weight_spectrum=weights,
+                weight_spectrum=np.empty(shape, np.float32) if self.has_weight_spectrum else None,
                 time_centroid=np.empty(baselines, np.float64),
                 uvw=np.empty((baselines, 3), np.float64),
                 present=np.empty(baselines, np.bool_),
@@ -265,13 +231,8 @@ class SetReader:
         self._read_centroids(into.time_centroid, rows, time_mjd_s)
         self._read_uvw(into.uvw, rows)
         into.present[:] = rows.present
-        return Integration(
-            data=into.data,
-            flag=into.flag,
-            weight_spectrum=into.weight_spectrum,
-            time_centroid=into.time_centroid,
-            uvw=into.uvw,
-            present=into.present,
+        return replace(
+            into,
             time_mjd_s=time_mjd_s,
             interval_s=float(self._row_map.intervals_s[index]),
             exposure_s=exposure_s,

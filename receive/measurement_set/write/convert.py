@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from receive.icd.payload import PayloadPart
     from receive.measurement_set.tiled.tiles import Tiling
     from receive.measurement_set.write.file_layout import SetLayout
-    from receive.model.telescope import TelescopeModel
+    from receive.model import Integration, TelescopeModel
 
 FdZero = Literal["auto", "flag", "ignore"]
 
@@ -275,25 +275,19 @@ class SpectraWriter:
         self._write_strips(dump, fill, hollow=hollow)
         return self.rows
 
-    def write_arrays(
-        self,
-        dump: int,
-        data: NDArray[np.complex64],
-        flag: NDArray[np.bool_],
-        weight_spectrum: NDArray[np.float32],
-    ) -> RowValues:
-        """Write the spectra of an integration given as arrays (baselines, channels, pols).
+    def write_integration(self, dump: int, integration: Integration) -> RowValues:
+        """Write the spectra of an integration given as arrays.
 
         WEIGHT is the mean of WEIGHT_SPECTRUM over the unflagged channels of a polarisation.
 
         Returns
         -------
         RowValues
-            Without TIME_CENTROID; valid until the next integration.
+            Valid until the next integration.
         """
-        raw = np.ascontiguousarray(data, np.complex64).view(np.uint64)
-        flag = np.ascontiguousarray(flag, np.bool_)
-        weight_spectrum = np.asarray(weight_spectrum, np.float32)
+        raw = np.ascontiguousarray(integration.data, np.complex64).view(np.uint64)
+        flag = np.ascontiguousarray(integration.flag, np.bool_)
+        weight_spectrum = np.asarray(integration.weights(self._width_hz), np.float32)
         tile_values = self._strip_tile_values()
 
         def fill(strip: _Strip, first: int) -> int:
@@ -314,7 +308,7 @@ class SpectraWriter:
             return 1
 
         self._write_strips(dump, fill)
-        return self.rows
+        return replace(self.rows, centroid_mjd_s=integration.time_centroid)
 
     def _strip_tile_values(self) -> int:
         """Return the values of a tile that a strip's buffer holds: those of a dump's rows."""

@@ -2,7 +2,7 @@
 
 casacore makes the empty set and the last lines of HISTORY; everything in between is written
 straight into the tiles (`convert`, `tiles`), and the number of rows into the headers (`headers`,
-`live`).
+`growing`).
 """
 
 from __future__ import annotations
@@ -29,20 +29,17 @@ from receive.measurement_set.write.growing import (
 )
 from receive.measurement_set.write.history import swap_in_lines
 from receive.measurement_set.write.placing import Place
-from receive.measurement_set.write.space import check_free_space, required_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from types import TracebackType
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     from receive.icd.payload import Payload
     from receive.measurement_set.write.file_layout import SetLayout
-    from receive.model.telescope import TelescopeModel
-
-__all__ = ["SetWriter", "check_free_space", "required_bytes"]
+    from receive.model import Integration, TelescopeModel
 
 log = logging.getLogger(__name__)
 
@@ -206,51 +203,16 @@ class SetWriter:
                 f"payload of {given[0]} channels and {given[1]} baselines, "
                 f"{model.num_channels} and {model.num_baselines} were expected"
             )
-        time_mjd_s = payload.mjd_time
-        interval_s, exposure_s = self._durations(payload.model_index, time_mjd_s)
+        time_mjd_s, index = payload.mjd_time, payload.model_index
         channels = Channels(payload.parts, model.num_channels)
         self._judge_fd(channels)
-        uvw = (
-            model.compute_uvw(time_mjd_s)
-            if payload.model_index is None
-            else model.uvw(payload.model_index)
-        )
-        dump = self._begin()
-        try:
-            rows = self._spectra.write_records(dump, channels, time_mjd_s, interval_s, exposure_s)
-            self._write_rows(
-                dump, rows, rows.centroid_mjd_s, time_mjd_s, uvw, interval_s, exposure_s
-            )
-            self._count(rows)
-        except OSError as error:
-            self._take_back()
-            raise output_error(error, self.path) from error
+        uvw = model.compute_uvw(time_mjd_s) if index is None else model.uvw(index)
+        known = model.nearest(time_mjd_s) if index is None else index
+        times = (time_mjd_s, float(model.intervals_s[known]), float(model.exposures_s[known]))
+        self._append(lambda dump: self._spectra.write_records(dump, channels, *times), times, uvw)
 
-    def write_rows(
-        self,
-        time_mjd_s: float,
-        data: NDArray[np.complex64],
-        flag: NDArray[np.bool_],
-        weight_spectrum: NDArray[np.float32],
-        time_centroid: ArrayLike,
-        uvw: NDArray[np.float64],
-        interval_s: float | None = None,
-        exposure_s: float | None = None,
-    ) -> None:
-        """Append an integration given as arrays, written as they are.
-
-        Parameters
-        ----------
-        time_mjd_s : float
-            Centre, MJD seconds.
-        data, flag, weight_spectrum : ndarray, (baselines, channels, pols)
-            complex64, bool, float32.
-        time_centroid : array_like of float64, (baselines,)
-            MJD seconds.
-        uvw : ndarray of float64, (baselines, 3)
-            Metres.
-        interval_s, exposure_s : float or None
-            Seconds; None: those of the model's integration that is nearest.
+    def write_integration(self, integration: Integration) -> None:
+        """Append an integration given as arrays, written as they are: a row for each baseline.
 
         Raises
         ------
@@ -259,22 +221,13 @@ class SetWriter:
         """
         model = self._model
         shape = (model.num_baselines, model.num_channels, model.num_pols)
-        for name, values in (("data", data), ("flag", flag), ("weight_spectrum", weight_spectrum)):
-            if np.shape(values) != shape:
+        for name in ("data", "flag", "weight_spectrum"):
+            values = getattr(integration, name)
+            if values is not None and np.shape(values) != shape:
                 raise ValueError(f"{name} has shape {np.shape(values)}, {shape} was expected")
-        if interval_s is None or exposure_s is None:
-            nearest = self._durations(None, time_mjd_s)
-            interval_s = nearest[0] if interval_s is None else interval_s
-            exposure_s = nearest[1] if exposure_s is None else exposure_s
-        centroid = np.broadcast_to(np.asarray(time_centroid, np.float64), (shape[0],))
-        dump = self._begin()
-        try:
-            rows = self._spectra.write_arrays(dump, data, flag, weight_spectrum)
-            self._write_rows(dump, rows, centroid, time_mjd_s, uvw, interval_s, exposure_s)
-            self._count(rows)
-        except OSError as error:
-            self._take_back()
-            raise output_error(error, self.path) from error
+        times = (integration.time_mjd_s, integration.interval_s, integration.exposure_s)
+        write = self._spectra.write_integration
+        self._append(lambda dump: write(dump, integration), times, integration.uvw)
 
     def close(self, history: Sequence[str] = (), *, leave: bool = True) -> None:
         """Close the set: exactly the integrations that were written, and HISTORY.
@@ -366,15 +319,47 @@ class SetWriter:
         self._files.commit(dumps)
         self._torn = False
 
-    def _begin(self) -> int:
-        """Make room for the next integration and return its number."""
+    def _append(
+        self,
+        write_spectra: Callable[[int], RowValues],
+        times: tuple[float, float, float],
+        uvw: NDArray[np.float64],
+    ) -> None:
+        """Append an integration: its spectra, its other columns, and at last the number of rows.
+
+        Parameters
+        ----------
+        write_spectra : callable
+            ``write_spectra(dump)`` writes the columns with a channel axis.
+        times : tuple of float
+            TIME, INTERVAL and EXPOSURE.
+        uvw : ndarray of float64, (baselines, 3)
+            Metres.
+        """
         if self._closed:
             raise ValueError(f"{self.path} is closed")
+        dump = self.dumps_closed
         try:
-            self._files.make_room(self.dumps_closed)
+            self._files.make_room(dump)
         except OSError as error:
             raise output_error(error, self.path) from error
-        return self.dumps_closed
+        try:
+            rows = write_spectra(dump)
+            self._put("UVW", dump, uvw)
+            for name, value in zip(("TIME", "INTERVAL", "EXPOSURE"), times, strict=True):
+                self._row.fill(value)
+                self._put(name, dump, self._row)
+            self._put("TIME_CENTROID", dump, rows.centroid_mjd_s)
+            self._put("ANTENNA1", dump, self._model.antenna1)
+            self._put("ANTENNA2", dump, self._model.antenna2)
+            self._put("WEIGHT", dump, rows.weight)
+            self._put("SIGMA", dump, rows.sigma)
+            packed = pack_bits(rows.flag_row, self._flag_row_lead)
+            self._files.write("FLAG_ROW", self._flag_row_bit(dump) // 8, packed)
+            self._count(rows)
+        except OSError as error:
+            self._take_back()
+            raise output_error(error, self.path) from error
 
     def _count(self, rows: RowValues) -> None:
         """Make the integration part of the set."""
@@ -389,12 +374,6 @@ class SetWriter:
         column = self._files.layout.column("FLAG_ROW")
         assert column is not None  # noqa: S101 - always planned
         return column.tiling.dump_bit(dump)
-
-    def _durations(self, index: int | None, time_mjd_s: float) -> tuple[float, float]:
-        model = self._model
-        if index is None:
-            index = int(np.abs(model.times_mjd_s - time_mjd_s).argmin())
-        return float(model.intervals_s[index]), float(model.exposures_s[index])
 
     def _judge_fd(self, channels: Channels) -> None:
         """Decide what an FD of 0 means.
@@ -417,33 +396,6 @@ class SetWriter:
                     "the sender leaves FD at 0 in heaps that hold data: they are taken as fully "
                     "correlated (reception.fd_zero=flag flags them)"
                 )
-
-    def _write_rows(
-        self,
-        dump: int,
-        rows: RowValues,
-        centroid_mjd_s: NDArray[np.float64],
-        time_mjd_s: float,
-        uvw: NDArray[np.float64],
-        interval_s: float,
-        exposure_s: float,
-    ) -> None:
-        """Write the columns without a channel axis."""
-        self._put("UVW", dump, uvw)
-        for name, value in (
-            ("TIME", time_mjd_s),
-            ("INTERVAL", interval_s),
-            ("EXPOSURE", exposure_s),
-        ):
-            self._row.fill(value)
-            self._put(name, dump, self._row)
-        self._put("TIME_CENTROID", dump, centroid_mjd_s)
-        self._put("ANTENNA1", dump, self._model.antenna1)
-        self._put("ANTENNA2", dump, self._model.antenna2)
-        self._put("WEIGHT", dump, rows.weight)
-        self._put("SIGMA", dump, rows.sigma)
-        packed = pack_bits(rows.flag_row, self._flag_row_lead)
-        self._files.write("FLAG_ROW", self._flag_row_bit(dump) // 8, packed)
 
     def _put(self, name: str, dump: int, values: NDArray[Any]) -> None:
         column = self._files.layout.column(name)

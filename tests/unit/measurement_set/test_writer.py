@@ -18,6 +18,7 @@ from receive.measurement_set.read.reader import open_set
 from receive.measurement_set.write import growing, subtable_copy
 from receive.measurement_set.write.recover import recover
 from receive.measurement_set.write.writer import SetWriter
+from receive.model import Integration
 from tests.unit.measurement_set.writing import (
     EXPOSURE_S,
     INTERVAL_S,
@@ -44,23 +45,29 @@ def template(tmp_path: Path, model: TelescopeModel) -> Path:
     return make_template(tmp_path / "template.ms", model)
 
 
+def make_integration(**changes: Any) -> Integration:
+    """Make an integration of six baselines, five channels and four polarisations."""
+    shape = (6, 5, 4)
+    values: dict[str, Any] = {
+        "data": np.zeros(shape, np.complex64),
+        "flag": np.zeros(shape, np.bool_),
+        "weight_spectrum": None,
+        "time_centroid": np.full(6, START_MJD_S),
+        "uvw": np.zeros((6, 3)),
+        "present": np.ones(6, np.bool_),
+        "time_mjd_s": START_MJD_S,
+        "interval_s": INTERVAL_S,
+        "exposure_s": EXPOSURE_S,
+    }
+    return Integration(**(values | changes))
+
+
 def copy_of(source: Path, target: Path) -> Path:
     with open_set(source) as reader:
         model = reader.model()
         with SetWriter.create(target, source, model, history=["begun"]) as writer:
             for index in range(model.num_times):
-                taken = reader.integration(index, 0, model.num_channels)
-                assert taken.weight_spectrum is not None
-                writer.write_rows(
-                    taken.time_mjd_s,
-                    taken.data,
-                    taken.flag,
-                    taken.weight_spectrum,
-                    taken.time_centroid,
-                    taken.uvw,
-                    taken.interval_s,
-                    taken.exposure_s,
-                )
+                writer.write_integration(reader.integration(index, 0, model.num_channels))
             writer.close(history=["ended", "for good"])
     return target
 
@@ -151,43 +158,56 @@ def test_arrays_are_written_as_they_are(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     shape = (6, 3, 2)
     dumps = [
-        (
-            (rng.normal(size=shape) + 1j).astype(np.complex64),
-            rng.random(shape) < 0.4,
-            rng.random(shape).astype(np.float32),
-            START_MJD_S + rng.random(6),
-            rng.normal(size=(6, 3)),
+        make_integration(
+            data=(rng.normal(size=shape) + 1j).astype(np.complex64),
+            flag=rng.random(shape) < 0.4,
+            weight_spectrum=rng.random(shape).astype(np.float32),
+            time_centroid=START_MJD_S + rng.random(6),
+            uvw=rng.normal(size=(6, 3)),
+            time_mjd_s=START_MJD_S + index,
         )
-        for _ in range(5)
+        for index in range(5)
     ]
-    dumps[2][1][:] = True
+    dumps[2].flag[:] = True
     path = tmp_path / "out.ms"
     with SetWriter.create(path, template, model, expected_dumps=2) as writer:
-        for index, dump in enumerate(dumps):
-            writer.write_rows(START_MJD_S + index, *dump)
-    names = ("DATA", "FLAG", "WEIGHT_SPECTRUM", "TIME_CENTROID", "UVW")
-    for number, values in enumerate(columns(path, *names)):
-        np.testing.assert_array_equal(values, np.concatenate([dump[number] for dump in dumps]))
-    interval, exposure, flag_row, weight, sigma = columns(
-        path, "INTERVAL", "EXPOSURE", "FLAG_ROW", "WEIGHT", "SIGMA"
+        for dump in dumps:
+            writer.write_integration(dump)
+    for name in ("DATA", "FLAG", "WEIGHT_SPECTRUM", "TIME_CENTROID", "UVW"):
+        given = [getattr(dump, name.lower()) for dump in dumps]
+        np.testing.assert_array_equal(columns(path, name)[0], np.concatenate(given))
+    time, interval, exposure, flag_row, weight, sigma = columns(
+        path, "TIME", "INTERVAL", "EXPOSURE", "FLAG_ROW", "WEIGHT", "SIGMA"
     )
+    np.testing.assert_array_equal(time, np.repeat(START_MJD_S + np.arange(5), 6))
     assert (interval == INTERVAL_S).all()
     assert (exposure == EXPOSURE_S).all()
-    flags = np.concatenate([dump[1] for dump in dumps])
-    weights = np.concatenate([dump[2] for dump in dumps])
+    flags = np.concatenate([dump.flag for dump in dumps])
+    weights = np.concatenate([dump.weights(model.channel_width_hz) for dump in dumps])
     np.testing.assert_array_equal(flag_row, flags.all(axis=(1, 2)))
     expected = np.ma.array(weights, mask=flags).mean(axis=1).filled(0)
     np.testing.assert_allclose(weight, expected, rtol=1e-6)
     np.testing.assert_allclose(sigma[expected > 0], expected[expected > 0] ** -0.5, rtol=1e-6)
 
 
+def test_full_weights_where_none_are_given(
+    tmp_path: Path, template: Path, model: TelescopeModel
+) -> None:
+    flag = np.random.default_rng(2).random((6, 5, 4)) < 0.4
+    with SetWriter.create(tmp_path / "out.ms", template, model) as writer:
+        writer.write_integration(make_integration(flag=flag))
+    (weights,) = columns(tmp_path / "out.ms", "WEIGHT_SPECTRUM")
+    np.testing.assert_array_equal(weights, np.where(flag, 0, np.float32(1e5 * EXPOSURE_S)))
+
+
 def test_arrays_of_another_shape_are_a_defect(
     tmp_path: Path, template: Path, model: TelescopeModel
 ) -> None:
     with SetWriter.create(tmp_path / "out.ms", template, model) as writer:
-        values: Any = np.zeros((1, 5, 4))
-        with pytest.raises(ValueError, match=r"data has shape \(1, 5, 4\), \(6, 5, 4\)"):
-            writer.write_rows(0.0, values, values, values, 0.0, values)
+        for name in ("data", "flag", "weight_spectrum"):
+            wrong = make_integration(**{name: np.zeros((1, 5, 4))})
+            with pytest.raises(ValueError, match=rf"{name} has shape \(1, 5, 4\), \(6, 5, 4\)"):
+                writer.write_integration(wrong)
         with pytest.raises(ValueError, match="payload of 2 channels and 6 baselines, 5 and 6"):
             writer.write(make_payload(model.select_channels(0, 2), 0))
     with pytest.raises(ValueError, match="is closed"):

@@ -14,7 +14,8 @@ from casacore import tables
 from receive.command.errors import OutputError
 from receive.measurement_set.write import growing, space
 from receive.measurement_set.write.recover import recover
-from receive.measurement_set.write.writer import SetWriter, check_free_space, required_bytes
+from receive.measurement_set.write.space import check_free_space, required_bytes
+from receive.measurement_set.write.writer import SetWriter
 from tests.unit.measurement_set.writing import (
     assert_holds,
     make_model,

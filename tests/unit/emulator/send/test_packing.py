@@ -9,7 +9,7 @@ import pytest
 
 from emulator.send.packing import RecordPacker
 from receive.icd.records import RECORD_DTYPE, fd_from_weights
-from receive.measurement_set.read.reader import Integration
+from receive.model import Integration
 
 WIDTH_HZ = np.array([1e4, -2e4, 1.5e4])
 EXPOSURE_S = 8.0
