@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from receive.model.source import ModelSource
+
 MATCH_INTERVALS = 0.25
 """A time belongs to the nearest integration if it is within this part of its INTERVAL."""
 
@@ -121,6 +123,8 @@ class TelescopeModel:
     read_uvw : callable or None
         ``read_uvw(index)`` returns the recorded UVW of an integration, float64 (baselines, 3) in
         metres, rows of NaN where none is recorded.  None: all UVW are computed.
+    source : ModelSource or None
+        What it was made of, and new sets are made after; None: for what writes no sets.
     """
 
     antennas: Antennas
@@ -136,6 +140,7 @@ class TelescopeModel:
     data_desc_id: int = 0
     field_id: int = 0
     read_uvw: Callable[[int], NDArray[np.float64]] | None = None
+    source: ModelSource | None = None
 
     def __post_init__(self) -> None:
         for name in ("antenna1", "antenna2"):

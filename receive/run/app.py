@@ -211,17 +211,17 @@ def _check(config: Config, *, alike: int = 1) -> Rotation | None:
     from receive.consumers.ms.rotation import Rotation  # noqa: PLC0415
     from receive.consumers.ms.writer import MeasurementSetConsumer  # noqa: PLC0415
     from receive.consumers.null import NullConsumer  # noqa: PLC0415
-    from receive.measurement_set.read.reader import open_model  # noqa: PLC0415
+    from receive.measurement_set.read.source import model_source  # noqa: PLC0415
     from receive.monitor.token import read_token  # noqa: PLC0415
-    from receive.run.plan import Plan, required_datamodel  # noqa: PLC0415
+    from receive.run.plan import Plan  # noqa: PLC0415
     from receive.run.size_check import check_lines  # noqa: PLC0415
     from receive.run.trial import Trial  # noqa: PLC0415
 
     consumers = find_all(config)
     writes = any(issubclass(consumer, MeasurementSetConsumer) for consumer in consumers)
-    model = required_datamodel(config)
-    Trial(config, model, writes=writes).result()
-    plan = Plan.make(config, open_model(config, model).model())
+    source = model_source(config)
+    Trial(config, source, writes=writes).result()
+    plan = Plan.make(config, source.model())
     ClosedSets(config["consumer.command"], config["consumer.command_timeout"])
     read_token(config)
     rotation = Rotation.make(config, plan.model)

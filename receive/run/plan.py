@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from receive.command.progress import format_bytes
 from receive.config.checks import check_ports
 from receive.config.values import is_multicast, parse_endpoints
 from receive.icd.records import RECORD_DTYPE, Telescope
-from receive.model.soundness import check_sound
 from receive.stream.network.sockets import resolve
 from receive.stream.table.layout import PoolSize, StreamLayout
 
@@ -67,11 +65,8 @@ class Plan:
         ------
         ConfigError
             If channels, streams and ports contradict each other, or memory is too small.
-        InputError
-            If nothing can be received with the model's numbers.
         """
         reception = config["reception"]
-        check_sound(model, str(reception["datamodel"] or "the model"))
         start, count = config.channel_span() or (0, model.num_channels)
         if start + count > model.num_channels:
             raise ConfigError(
@@ -144,7 +139,7 @@ class Plan:
         held = format_bytes(self.pool.dumps * layout.dump_bytes)
         sources = ", ".join(config["reception.sources"])
         return [
-            f"model    {config['reception.datamodel']}: {model.num_stations} antennas, {baselines}",
+            f"model    {model.source}: {model.num_stations} antennas, {baselines}",
             f"times    {len(model.times_mjd_s)} integrations of {self.interval_s:g} s",
             f"channels {layout.first_channel} to {last}",
             f"streams  {layout.group_count} of {layout.channels_per_stream} channels",
@@ -226,20 +221,3 @@ def _check_interface_is_used(config: Config) -> None:
         f"reception.bind_hostname = {host or 'none'} is no multicast group: give "
         f"reception.bind_hostname = {interface} to receive on that interface"
     )
-
-
-def required_datamodel(config: Config) -> Path:
-    """Return the Measurement Set that describes the observation.
-
-    Raises
-    ------
-    ConfigError
-        If none was given.
-    """
-    name = config["reception.datamodel"]
-    if not name:
-        raise ConfigError(
-            "reception.datamodel is missing: give the Measurement Set that describes the "
-            "observation, such as -o reception.datamodel=sim-vis.ms"
-        )
-    return Path(name)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from receive.command.stop import StopRequest
-from receive.measurement_set.read.reader import open_model
-from receive.run.plan import Plan, required_datamodel
+from receive.measurement_set.read.source import model_source
+from receive.run.plan import Plan
 from receive.run.trial import Trial
 
 if TYPE_CHECKING:
@@ -51,13 +51,13 @@ def session(
     VisReceiveError
         If it cannot begin, or nothing came before `reception.idle_timeout`.
     """
-    model = required_datamodel(config)
-    trial = Trial(config, model, writes="mswriter" in config["reception.consumer"])
+    source = model_source(config)
+    trial = Trial(config, source, writes="mswriter" in config["reception.consumer"])
     # While the trial runs, which takes as long.
     from receive.run.receiver import Receiver  # noqa: PLC0415
 
     trial.result()
-    plan = Plan.make(config, open_model(config, model).model())
+    plan = Plan.make(config, source.model())
     receiver = Receiver(config, plan, stop or StopRequest(), status)
     try:
         return receiver.run(ready_files)

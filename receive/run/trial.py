@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from receive.config import Config
+    from receive.model import ModelSource
 
 PATIENCE_S = 600.0
 """What takes so long will not end."""
@@ -49,15 +50,15 @@ class Trial:
     ----------
     config
         The run's.
-    model
-        The Measurement Set that describes the observation.
+    source
+        What the model is made of.
     writes
         Whether the run writes sets.
     """
 
-    def __init__(self, config: Config, model: Path, *, writes: bool) -> None:
+    def __init__(self, config: Config, source: ModelSource, *, writes: bool) -> None:
         self._config = config
-        self._model = model
+        self._source = source
         self._writes = writes
         if writes:
             refuse_misread_output(Path(config["reception.outputfilename"]))
@@ -79,9 +80,9 @@ class Trial:
         )
         asked = self._process.stdin
         assert asked is not None  # noqa: S101 - it is a pipe
-        without = left_out.subtables(self._model)
+        without = left_out.subtables(self._source)
         with contextlib.suppress(BrokenPipeError), asked:
-            asked.write(pickle.dumps((self._config, self._model, self._folder, without)))
+            asked.write(pickle.dumps((self._config, self._source, self._folder, without)))
         self._process.stdin = None
 
     def result(self) -> None:
@@ -98,8 +99,8 @@ class Trial:
 
             name = doing.removeprefix(left_out.COPYING)
             if name == doing or name in REQUIRED_SUBTABLES:
-                raise InputError(f"{self._model} is damaged: {doing} ended {self._end()}")
-            left_out.leave_out_subtable(self._model, name, f"{doing} ended {self._end()}")
+                raise InputError(f"{self._source} is damaged: {doing} ended {self._end()}")
+            left_out.leave_out_subtable(self._source, name, f"{doing} ended {self._end()}")
             self._begin()
 
     def _result(self) -> str | None:
@@ -120,7 +121,7 @@ class Trial:
             if kind == "doing":
                 doing = text
             elif kind == "without":
-                left_out.adopt(self._model, text)
+                left_out.adopt(self._source, text)
             elif kind == "warning":
                 left_out.leave_out(text)
             elif kind == "done":
@@ -154,9 +155,9 @@ def answer() -> None:
     # casacore, and whatever it loads, may print.
     told = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    config, model, folder, without = pickle.load(sys.stdin.buffer)  # noqa: S301 (of our own process)
+    config, source, folder, without = pickle.load(sys.stdin.buffer)  # noqa: S301 (of our own process)
 
-    left_out.adopt(model, without)
+    left_out.adopt(source, without)
 
     def tell(kind: str, text: str | list[str] = "") -> None:
         told.write(json.dumps([kind, text]) + "\n")
@@ -167,23 +168,23 @@ def answer() -> None:
     steps.setLevel(logging.DEBUG)
     steps.propagate = False
     try:
-        attempt(config, model, folder)
+        attempt(config, source, folder)
     except VisReceiveError as error:
         tell(type(error).__name__, str(error))
     else:
-        tell("without", left_out.subtables(model))
+        tell("without", left_out.subtables(source))
         tell("done")
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def attempt(config: Config, model: Path, folder: Path | None) -> None:
+def attempt(config: Config, source: ModelSource, folder: Path | None) -> None:
     """Do once what a run does with its model and its place.
 
     Parameters
     ----------
-    config, model
+    config, source
         Of the run.
     folder
         Where to make a set; it is left there.  None: the run writes none.
@@ -197,25 +198,25 @@ def attempt(config: Config, model: Path, folder: Path | None) -> None:
 
     output = Path(config["reception.outputfilename"])
     try:
-        with _little_memory(model):
-            _attempt(config, model, folder)
+        with _little_memory(source):
+            _attempt(config, source, folder)
     except VisReceiveError:
         raise
     except OSError as error:
-        reading = error.filename is not None and model in Path(error.filename).parents
+        reading = error.filename is not None and source.folder in Path(error.filename).parents
         if reading:
-            raise InputError(f"{model} cannot be read ({error})") from error
+            raise InputError(f"{source} cannot be read ({error})") from error
         raise output_error(error, output) from error
     except Exception as error:
         # The model is the one thing here that nobody has seen before.
         reason = " ".join(str(error).split())
         raise InputError(
-            f"{model} cannot serve as a model: {type(error).__name__}: {reason}"
+            f"{source} cannot serve as a model: {type(error).__name__}: {reason}"
         ) from error
 
 
 @contextlib.contextmanager
-def _little_memory(model: Path) -> Iterator[None]:
+def _little_memory(source: ModelSource) -> Iterator[None]:
     """Let nothing take much more memory than the model has bytes.
 
     A damaged length makes casacore take, and fill, whatever the machine has.
@@ -224,7 +225,8 @@ def _little_memory(model: Path) -> Iterator[None]:
     has_bytes = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     limit = has_bytes + MEMORY_BYTES
     with contextlib.suppress(OSError):
-        limit += sum(entry.stat().st_size for entry in model.iterdir() if entry.is_file())
+        files = source.folder.iterdir() if source.folder is not None else ()
+        limit += sum(entry.stat().st_size for entry in files if entry.is_file())
     most = limit if before[1] == resource.RLIM_INFINITY else min(limit, before[1])
     resource.setrlimit(resource.RLIMIT_AS, (most, before[1]))
     try:
@@ -233,15 +235,14 @@ def _little_memory(model: Path) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
-def _attempt(config: Config, model: Path, folder: Path | None) -> None:
+def _attempt(config: Config, source: ModelSource, folder: Path | None) -> None:
     from receive.consumers.ms.output_checks import check_outputs  # noqa: PLC0415 (in the child only)
     from receive.consumers.ms.rotation import Rotation  # noqa: PLC0415
-    from receive.measurement_set.read.reader import open_model  # noqa: PLC0415
     from receive.run.plan import Plan  # noqa: PLC0415
 
-    reader = open_model(config, model)
+    model = source.model()
     try:
-        plan = Plan.make(config, reader.model())
+        plan = Plan.make(config, model)
         rotation = Rotation.make(config, plan.model)
     except ConfigError:
         # The receiver says so itself, where the user gave what is wrong.
@@ -256,14 +257,15 @@ def _attempt(config: Config, model: Path, folder: Path | None) -> None:
     output = Path(os.path.realpath(config["reception.outputfilename"]))
     refuse_held(base_path(config))
     try:
-        make_and_read(
-            folder / output.name,
-            model,
-            plan.model,
-            channels=(plan.layout.first_channel, plan.layout.channel_count),
-            history=[f"configuration {config.to_json(masked=True)}"],
-            expected_dumps=rotation.expected_dumps(1),
-        )
+        with source.template() as template:
+            make_and_read(
+                folder / output.name,
+                template,
+                plan.model,
+                channels=(plan.layout.first_channel, plan.layout.channel_count),
+                history=[f"configuration {config.to_json(masked=True)}"],
+                expected_dumps=rotation.expected_dumps(1),
+            )
     except OSError:
         # It says better how much is missing, or what is in the way.
         check_outputs(rotation)

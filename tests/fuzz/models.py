@@ -34,6 +34,7 @@ from receive.measurement_set import casacore_thread
 from receive.measurement_set.compare.tables import diff_sets
 from receive.measurement_set.read.columns import read_cells
 from receive.measurement_set.read.reader import open_set
+from receive.measurement_set.read.source import model_source
 from receive.run.trial import Trial, attempt
 from tests.commands import BIN, ok
 from tests.fuzz.mutants import MAIN, Mutant, make_mutant
@@ -228,9 +229,9 @@ def judge(folder: Path, good: Sequence[Path], seed: int, number: int) -> tuple[s
     (folder / "tried").mkdir()
     try:
         if guarded:
-            Trial(config, folder / "mutant.ms", writes=True).result()
+            Trial(config, model_source(config), writes=True).result()
         else:
-            attempt(config, folder / "mutant.ms", folder / "tried")
+            attempt(config, model_source(config), folder / "tried")
     except (InputError, ConfigError) as error:
         verdict = REFUSED, f"{mutant.what}: {' '.join(str(error).split())}"
     except Exception as error:  # noqa: BLE001 (a fault, whatever it is)
@@ -320,7 +321,7 @@ def receive_and_compare(folder: Path, source: Path, mutant: Mutant, config: Conf
     """Receive an observation of a mutant's model; all must be there, and as it was sent."""
     path = folder / "mutant.ms"
     with open_set(path, visibilities=False) as reader, open_set(source) as good:
-        observed = _Observed(reader.model())
+        observed = _Observed(model_source(config).model())
         running = Running(observed, folder, _settings(folder))
         with _Ended(running), Sender(running.ports, tcp=True) as sender:
             sender.send(0, observed.stream(0))

@@ -11,7 +11,7 @@ import os
 import random
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from receive.command.errors import OutputError
 from receive.config import Config
 from receive.consumers.ms.writer import MeasurementSetConsumer
 from receive.measurement_set import casacore_thread
+from receive.measurement_set.read.source import SetSource
 from receive.measurement_set.write.recover import recover
 from receive.stream.dumps.ledger import ScanLedger
 from tests.unit.measurement_set.writing import make_model, make_payload, make_template
@@ -114,6 +115,7 @@ def test_whatever_fails_what_is_not_lost_is_kept(
     draw = random.Random(seed)
     model = make_model(antennas=draw.choice((4, 16)), channels=draw.choice((3, 16)), dumps=DUMPS)
     template = make_template(tmp_path / "template.ms", model)
+    model = replace(model, source=SetSource(template))
     folder = tmp_path / "disk"
     folder.mkdir()
     config = Config.from_mapping(
@@ -181,6 +183,7 @@ def test_what_fails_to_the_end_leaves_sets_that_open_or_can_be_mended(
     draw = random.Random(seed)
     model = make_model(dumps=DUMPS)
     template = make_template(tmp_path / "template.ms", model)
+    model = replace(model, source=SetSource(template))
     folder = tmp_path / "disk"
     folder.mkdir()
     config = Config.from_mapping(

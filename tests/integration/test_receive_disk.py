@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from casacore.tables import table
 
-from receive.measurement_set.read.reader import open_set
+from receive.measurement_set.read.source import SetSource
 from receive.measurement_set.write.writer import SetWriter
 from tests.commands import BIN, ok, options, send, start_receiver
 from tests.integration.test_bad_input import mounted
@@ -68,7 +68,7 @@ def test_a_disk_that_stalls_holds_up_nobody_and_goes_on(
     receive: Receive, tmp_path: Path, sent: Path, disk: threading.Event
 ) -> None:
     class Model:
-        model = open_set(sent).model()
+        model = SetSource(sent).model()
         per_stream = CHANNELS // 2
 
     received = tmp_path / "received.ms"

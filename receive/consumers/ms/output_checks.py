@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from receive.config import Config
     from receive.consumers.ms.rotation import Rotation
 
 logger = logging.getLogger(__name__)
@@ -35,10 +34,10 @@ def check_outputs(rotation: Rotation) -> None:
     """
     config = rotation.config
     path = output_path(config, 1)
-    check_output(config, path)
-    _check_model_is_no_output(config)
+    check_output(rotation, path)
+    _check_model_is_no_output(rotation)
     for earlier in rotation.earlier_sets():
-        check_output(config, earlier)
+        check_output(rotation, earlier)
         logger.warning("%s is of an earlier run, and replaced when its turn comes", earlier)
     check_space([rotation])
 
@@ -62,7 +61,7 @@ def check_space(rotations: Sequence[Rotation]) -> None:
     )
 
 
-def check_output(config: Config, path: Path) -> None:
+def check_output(rotation: Rotation, path: Path) -> None:
     """Check the place of one set.
 
     Raises
@@ -75,8 +74,8 @@ def check_output(config: Config, path: Path) -> None:
     """
     refuse_misread_output(path)
     if path.exists():
-        _refuse_the_model(config, path)
-        refuse_to_replace(path, overwrite=config["reception.overwrite"])
+        _refuse_the_model(rotation, path)
+        refuse_to_replace(path, overwrite=rotation.config["reception.overwrite"])
     check_folder(path)
 
 
@@ -95,16 +94,18 @@ def check_folder(path: Path) -> None:
         raise OutputError(f"{path} cannot be written: the folder {folder} is not writable")
 
 
-def _check_model_is_no_output(config: Config) -> None:
+def _check_model_is_no_output(rotation: Rotation) -> None:
     """Refuse a model that has the name of a later scan, or of a part of one."""
-    possible = possible_names(config)
-    for path in output_path(config, 1).parent.iterdir():
+    possible = possible_names(rotation.config)
+    for path in output_path(rotation.config, 1).parent.iterdir():
         if possible.fullmatch(path.name):
-            _refuse_the_model(config, path)
+            _refuse_the_model(rotation, path)
 
 
-def _refuse_the_model(config: Config, path: Path) -> None:
-    if path.exists() and path.samefile(config["reception.datamodel"]):
+def _refuse_the_model(rotation: Rotation, path: Path) -> None:
+    config, source = rotation.config, rotation.model.source
+    folder = source.folder if source is not None else None
+    if folder is not None and path.exists() and path.samefile(folder):
         raise ConfigError(
             f"reception.outputfilename = {config['reception.outputfilename']}: {path} is "
             f"reception.datamodel = {config['reception.datamodel']}, which would be overwritten: "

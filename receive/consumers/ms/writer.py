@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from receive import __version__
@@ -26,6 +25,7 @@ from receive.measurement_set.write.writer import SetWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from receive.config import Config
     from receive.icd.payload import Payload
@@ -56,7 +56,9 @@ class MeasurementSetConsumer:
     def __init__(self, config: Config, tm: TelescopeModel) -> None:
         self._config = config
         self._model = tm
-        self._template = Path(config["reception.datamodel"])
+        if tm.source is None:
+            raise ValueError("a model without a source has no subtables for new sets")
+        self._source = tm.source
         self._rotation = Rotation.make(config, tm)
         self._writer: SetWriter | None = None
         self._path = output_path(config, 1)
@@ -201,22 +203,23 @@ class MeasurementSetConsumer:
         self._account = SetAccount(len(payload.parts))
         start = payload.channel_id
         logger.info("Writing %s (%s free)", self._path, free)
-        return SetWriter.create(
-            self._path,
-            self._template,
-            self._model,
-            overwrite=self._config["reception.overwrite"],
-            history=[
-                f"vis-receive {__version__} emu-recv",
-                f"configuration {self._config.to_json(masked=True)}",
-            ],
-            channels=(start, payload.channel_count),
-            scan_number=payload.scan_id,
-            fd_zero=self._config["reception.fd_zero"],
-            direct=self._config["consumer.direct_io"],
-            expected_dumps=self._rotation.expected_dumps(self._part),
-            name_held=True,
-        )
+        with self._source.template() as template:
+            return SetWriter.create(
+                self._path,
+                template,
+                self._model,
+                overwrite=self._config["reception.overwrite"],
+                history=[
+                    f"vis-receive {__version__} emu-recv",
+                    f"configuration {self._config.to_json(masked=True)}",
+                ],
+                channels=(start, payload.channel_count),
+                scan_number=payload.scan_id,
+                fd_zero=self._config["reception.fd_zero"],
+                direct=self._config["consumer.direct_io"],
+                expected_dumps=self._rotation.expected_dumps(self._part),
+                name_held=True,
+            )
 
     def _next_path(self) -> Path:
         """Return where the next part goes: what has come to lie there meanwhile stays."""
@@ -225,7 +228,7 @@ class MeasurementSetConsumer:
             path = output_path(self._config, self._scans, self._part)
             check_folder(path)
             try:
-                check_output(self._config, path)
+                check_output(self._rotation, path)
             except VisReceiveError as error:
                 logger.warning("%s; the next part is tried", error)
             else:

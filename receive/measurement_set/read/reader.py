@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from receive.config import Config
     from receive.measurement_set.read.subtables import Description
 
 logger = logging.getLogger(__name__)
@@ -67,14 +66,6 @@ def open_set(
         )
     except UNUSUAL as error:
         raise unusual(Path(path), error) from error
-
-
-def open_model(config: Config, path: Path) -> SetReader:
-    """Open a receiver's model: what ``reception.spectral_window`` and ``reception.field`` choose.
-
-    Raises as `open_set` does.
-    """
-    return open_set(path, visibilities=False, choice=Choice.of(config, "reception"))
 
 
 class SetReader:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from receive.model import ModelSource
+
 log = logging.getLogger(__name__)
 
 COPYING = "copying its subtable "
@@ -27,22 +29,22 @@ def leave_out(text: str) -> None:
         log.warning("%s", text)
 
 
-def leave_out_subtable(model: Path, name: str, reason: str) -> None:
+def leave_out_subtable(model: Path | ModelSource, name: str, reason: str) -> None:
     """Leave out a subtable of a model from now on."""
     _subtables.add((str(model), name))
     leave_out(f"{model}: its subtable {name} is left out: {reason}")
 
 
-def is_left_out(model: Path, name: str) -> bool:
+def is_left_out(model: Path | ModelSource, name: str) -> bool:
     """Tell whether a subtable was left out."""
     return (str(model), name) in _subtables
 
 
-def subtables(model: Path) -> list[str]:
+def subtables(model: Path | ModelSource) -> list[str]:
     """Return the subtables of a model that are left out."""
     return [name for path, name in sorted(_subtables) if path == str(model)]
 
 
-def adopt(model: Path, names: list[str]) -> None:
+def adopt(model: Path | ModelSource, names: list[str]) -> None:
     """Leave out what another process has left out, and told."""
     _subtables.update((str(model), name) for name in names)
