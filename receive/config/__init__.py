@@ -3,7 +3,8 @@
 ::
 
     config = Config.load(Path("receive.yaml"), ["reception.transport=tcp"])
-    config["reception.ring_heaps"]              # 16
+    config.reception.ring_heaps                 # 16, an int also to mypy
+    config["reception.ring_heaps"]              # 16, as consumers of users read it
     config["reception"]["outputfilename"]       # "recv-vis.ms"
 
 The keys are in `receive.config.keys`, the readers in `receive.config.sources`, what cannot go
@@ -20,7 +21,7 @@ from typing import Any, Self, final
 
 from receive.command.errors import ConfigError
 from receive.config.checks import check_combinations
-from receive.config.keys import CATEGORIES, KEYS, Key, find_key
+from receive.config.keys import CATEGORIES, KEYS, VIEWS, Key, Views, find_key
 from receive.config.masking import masked as masked_value
 from receive.config.sources import (
     Given,
@@ -62,19 +63,26 @@ class Category(Mapping[str, Any]):
 
 
 @final
-class Config(Mapping[str, Any]):
+class Config(Views, Mapping[str, Any]):
     """An immutable set of values for every key.
 
-    As a mapping it holds the categories, so ``config["reception"]["transport"]`` works; dotted
-    names, old or present, answer too.  Values are int, float, bool, str, list of str, or None.
+    Its attributes are the categories, frozen and typed.  As a mapping, for the code of users, it
+    holds the categories, so ``config["reception"]["transport"]`` works; dotted names, old or
+    present, answer too.  Its values are int, float, bool, str, list of str, or None.
     """
 
-    __slots__ = ("_given",)
+    __slots__ = ("_given", *VIEWS)
     _given: Mapping[str, Given]
 
     def __init__(self, given: Mapping[str, Given] | None = None) -> None:
         known = {name: one for name, one in (given or {}).items() if one.value is not None}
         object.__setattr__(self, "_given", known)
+        values: dict[str, dict[str, Any]] = {category: {} for category in VIEWS}
+        for key in (KEYS[name] for name in known):
+            if not key.planned:
+                values[key.category][key.last_name] = known[key.name].value
+        for category, view in VIEWS.items():
+            object.__setattr__(self, category, view(**values[category]))
         check_combinations(self)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -163,7 +171,7 @@ class Config(Mapping[str, Any]):
 
     def names(self, category: str) -> list[str]:
         """Return the present names of the keys of `category`, without it."""
-        return [key.name.rpartition(".")[2] for key in KEYS.values() if key.category == category]
+        return [key.last_name for key in KEYS.values() if key.category == category]
 
     def is_set(self, name: str) -> bool:
         """Tell whether the user gave a value for the key; KeyError if there is no such key."""
@@ -231,11 +239,8 @@ class Config(Mapping[str, Any]):
 
     def max_packet_size_bytes(self) -> int:
         """Return the largest packet to send: as configured, else what the transport suits."""
-        configured = self["transmission.max_packet_size"]
-        if configured is not None:
-            return int(configured)
-        tcp = self["transmission.transport"] == "tcp"
-        return TCP_PACKET_BYTES if tcp else UDP_PACKET_BYTES
+        tcp = self.transmission.transport == "tcp"
+        return self.transmission.max_packet_size or (TCP_PACKET_BYTES if tcp else UDP_PACKET_BYTES)
 
     def dump_timeout_s(self, interval_s: float) -> float:
         """Return how long an integration waits for its missing heaps.
@@ -245,21 +250,20 @@ class Config(Mapping[str, Any]):
         interval_s
             The model's integration interval, s.
         """
-        return float(self["reception.dump_timeout"]) or max(3 * interval_s, 1.0)
+        return self.reception.dump_timeout or max(3 * interval_s, 1.0)
 
     def buffer_memory_bytes(self) -> int:
         """Return the bound of the memory for dumps: as configured, else 25 % of the limit."""
-        configured = self["reception.buffer_memory"]
-        return int(configured) if configured is not None else memory_limit_bytes() // 4
+        return self.reception.buffer_memory or memory_limit_bytes() // 4
 
     def channel_span(self) -> tuple[int, int] | None:
         """Return (start, count) of ``reception.channels``, None for all."""
-        span = self["reception.channels"]
+        span = self.reception.channels
         return None if span is None else parse_span(span)
 
     def endpoints(self) -> list[tuple[str, int]]:
         """Return (host, port) of each of ``transmission.endpoints``, one a stream; or none."""
-        return parse_endpoints(self["transmission.endpoints"])
+        return parse_endpoints(self.transmission.endpoints)
 
 
 def _key(name: str) -> Key:

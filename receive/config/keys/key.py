@@ -14,7 +14,6 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from fractions import Fraction
 from types import MappingProxyType
 
 Scalar = int | float | bool | str
@@ -110,6 +109,11 @@ class Key:
         return self.name.rpartition(".")[0]
 
     @property
+    def last_name(self) -> str:
+        """The name without the category."""
+        return self.name.rpartition(".")[2]
+
+    @property
     def is_size(self) -> bool:
         """Whether the value is a number of bytes, or of bytes per second."""
         return self.unit in {"bytes", "bytes/s"}
@@ -191,12 +195,9 @@ class Key:
 
     def _number(self, value: object) -> int | float | None:
         """Return a finite number, an int for an integer key, or None if `value` is not one."""
-        exact = _size(value) if self.is_size and isinstance(value, str) else None
-        if exact is None:
-            return _integer(value) if self.kind is Kind.INTEGER else _number(value)
-        if self.kind is Kind.NUMBER:
-            return float(exact)
-        return int(exact) if exact.denominator == 1 else None
+        if self.is_size and isinstance(value, str):
+            value = _without_suffix(value)
+        return _integer(value) if self.kind is Kind.INTEGER else _number(value)
 
     def _in_range(self, number: float) -> bool:
         above = self.minimum is None or number >= self.minimum
@@ -290,8 +291,14 @@ def _number(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _size(text: str) -> Fraction | None:
-    """Return the bytes of a text with a suffix, ``8 MiB`` or ``1 GiB/s``; None if it has none."""
+def _without_suffix(text: str) -> str | int:
+    """Return the bytes of a text with a suffix, ``8 MiB`` or ``1 GiB/s``; another one as it is."""
     match = _SIZE.fullmatch(text.removesuffix("/s")) if len(text) <= _LONGEST_NUMBER else None
     factor = _SIZE_FACTORS.get(match[2].lower()) if match is not None else None
-    return None if match is None or factor is None else Fraction(match[1]) * factor
+    if match is None or factor is None:
+        return text
+    whole, _, part = match[1].partition(".")
+    # In whole numbers: a size must not become one by rounding.
+    scaled = int(whole + part) * factor
+    size, rest = divmod(scaled, 10 ** len(part))
+    return f"{scaled}e-{len(part)}" if rest else size

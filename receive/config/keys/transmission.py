@@ -1,213 +1,126 @@
 """The keys of the sender: ``transmission.*``, ``reader.*`` and ``payload.*``."""
 
-from __future__ import annotations
+from typing import Literal
 
-from receive.config.keys.key import Key, Kind
-from receive.config.keys.reception import MIB_BYTES, TRANSPORTS
+from receive.config.keys.category import category, key
+from receive.config.keys.reception import MIB_BYTES, Transport
 from receive.config.values import HIGHEST_PORT, parse_endpoint
 
 HIGHEST_U4 = 2**32 - 1
 HIGHEST_U8 = 2**64 - 1
 
-KEYS = (
-    Key(
-        name="transmission.method",
-        kind=Kind.TEXT,
-        default="spead2",
-        choices=("spead2", "vys"),
+
+@category
+class Transmission:
+    """The sender."""
+
+    method: Literal["spead2", "vys"] = key(
+        "spead2",
+        "How visibilities are sent: SPEAD2 heaps, or spectra offered for reading by RDMA.",
         old_values={"spead2_transmitters": "spead2"},
         planned_values=("vys",),
-        doc="How visibilities are sent: SPEAD2 heaps, or spectra offered for reading by RDMA.",
-    ),
-    Key(
-        name="transmission.transport",
-        kind=Kind.TEXT,
-        default="udp",
-        choices=TRANSPORTS,
-        planned_values=("inproc",),
-        doc="What carries the heaps; see `reception.transport`.",
-    ),
-    Key(
-        name="transmission.target_host",
-        kind=Kind.TEXT,
-        default="127.0.0.1",
-        doc="Name or address of the receiver, or a multicast group.",
-    ),
-    Key(
-        name="transmission.target_port_start",
-        kind=Kind.INTEGER,
-        default=41000,
+    )
+    transport: Transport = key(
+        "udp", "What carries the heaps; see `reception.transport`.", planned_values=("inproc",)
+    )
+    target_host: str = key("127.0.0.1", "Name or address of the receiver, or a multicast group.")
+    target_port_start: int = key(
+        41000,
+        "Port of the first stream; each further stream has the next port.",
         minimum=1,
         maximum=HIGHEST_PORT,
-        doc="Port of the first stream; each further stream has the next port.",
-    ),
-    Key(
-        name="transmission.endpoints",
-        kind=Kind.LIST,
-        default=(),
-        default_doc="none",
-        check=parse_endpoint,
-        doc="`host:p1-p2,host:p3`, one port a stream, instead of `transmission.target_host` and "
+    )
+    endpoints: tuple[str, ...] = key(
+        (),
+        "`host:p1-p2,host:p3`, one port a stream, instead of `transmission.target_host` and "
         "`transmission.target_port_start`.",
-    ),
-    Key(
-        name="transmission.channels_per_stream",
-        kind=Kind.INTEGER,
-        default=0,
+        check=parse_endpoint,
+    )
+    channels_per_stream: int = key(
+        0,
+        "Channels that a heap carries; the last stream takes what is left. The receiver reads "
+        "it too.",
         minimum=0,
         default_doc="0 (all in one)",
-        doc="Channels that a heap carries; the last stream takes what is left. The receiver reads "
-        "it too.",
-    ),
-    Key(
-        name="transmission.channel_id_offset",
-        kind=Kind.INTEGER,
-        default=0,
+    )
+    channel_id_offset: int = key(
+        0,
+        "Added to the channel ids sent, which are the channel's number in the whole set.",
         minimum=0,
         maximum=HIGHEST_U4,
-        doc="Added to the channel ids sent, which are the channel's number in the whole set.",
-    ),
-    Key(
-        name="transmission.max_packet_size",
-        kind=Kind.INTEGER,
-        default=None,
-        nullable=True,
+    )
+    max_packet_size: int | None = key(
+        None,
+        "Largest packet, without the headers of IP and UDP or TCP.",
         unit="bytes",
         # 256 holds SPEAD's header and every item pointer of an interface's heap (8 + 20 x 8
         # bytes) and some data; a spead2 receiver takes at most 65536 over TCP.
         minimum=256,
         maximum=65536,
         default_doc="1472; TCP 65536",
-        doc="Largest packet, without the headers of IP and UDP or TCP.",
-    ),
-    Key(
-        name="transmission.repeat_pointers",
-        kind=Kind.BOOLEAN,
-        default=True,
-        doc="Every packet says what its heap is, so that packets may come in any order.",
-    ),
-    Key(
-        name="transmission.rate",
-        kind=Kind.NUMBER,
-        default=float(2**30),
+    )
+    repeat_pointers: bool = key(
+        True, "Every packet says what its heap is, so that packets may come in any order."
+    )
+    rate: float = key(
+        float(2**30),
+        "Rate of all streams together; 0 flat out.",
         unit="bytes/s",
         minimum=0,
         default_doc="1 GiB/s",
-        doc="Rate of all streams together; 0 flat out.",
-    ),
-    Key(
-        name="transmission.time_interval",
-        kind=Kind.NUMBER,
-        default=0.0,
-        unit="s",
-        doc="Above 0 an integration every so many seconds, 0 as the data's own times, below 0 as "
+    )
+    time_interval: float = key(
+        0.0,
+        "Above 0 an integration every so many seconds, 0 as the data's own times, below 0 as "
         "fast as `transmission.rate` lets.",
-    ),
-    Key(
-        name="transmission.sender_threads",
-        kind=Kind.INTEGER,
-        default=1,
-        minimum=1,
-        doc="Network threads of the sender.",
-    ),
-    Key(
-        name="transmission.buffer_size",
-        kind=Kind.INTEGER,
-        default=8 * MIB_BYTES,
-        unit="bytes",
-        minimum=1,
-        default_doc="8 MiB",
-        doc="Socket buffer.",
-    ),
-    Key(
-        name="transmission.scan_id",
-        kind=Kind.INTEGER,
-        default=1,
-        minimum=0,
-        maximum=HIGHEST_U8,
-        doc="Scan id that the heaps carry.",
-    ),
-    Key(
-        name="transmission.hardware_id",
-        kind=Kind.INTEGER,
-        default=48879,
-        minimum=0,
-        maximum=HIGHEST_U4,
-        doc="Hardware id that the heaps carry.",
-    ),
-    Key(
-        name="transmission.ttl",
-        kind=Kind.INTEGER,
-        default=1,
-        minimum=0,
-        maximum=255,
-        doc="Networks that multicast packets may cross.",
-    ),
-    Key(
-        name="reader.start_chan",
-        kind=Kind.INTEGER,
-        default=0,
-        minimum=0,
-        doc="First channel read; at or past the end is an error.",
-    ),
-    Key(
-        name="reader.num_chan",
-        kind=Kind.INTEGER,
-        default=0,
+        unit="s",
+    )
+    sender_threads: int = key(1, "Network threads of the sender.", minimum=1)
+    buffer_size: int = key(
+        8 * MIB_BYTES, "Socket buffer.", unit="bytes", minimum=1, default_doc="8 MiB"
+    )
+    scan_id: int = key(1, "Scan id that the heaps carry.", minimum=0, maximum=HIGHEST_U8)
+    hardware_id: int = key(
+        48879, "Hardware id that the heaps carry.", minimum=0, maximum=HIGHEST_U4
+    )
+    ttl: int = key(1, "Networks that multicast packets may cross.", minimum=0, maximum=255)
+
+
+@category
+class Reader:
+    """What the sender reads of its Measurement Set."""
+
+    start_chan: int = key(0, "First channel read; at or past the end is an error.", minimum=0)
+    num_chan: int = key(
+        0,
+        "Channels read; clamped to what is there, with a warning.",
         minimum=0,
         default_doc="0 (all)",
-        doc="Channels read; clamped to what is there, with a warning.",
-    ),
-    Key(
-        name="reader.spectral_window",
-        kind=Kind.TEXT,
-        default=None,
-        nullable=True,
+    )
+    spectral_window: str | None = key(
+        None,
+        "Number or name of the spectral window that is read.",
         default_doc="the first that can be sent",
-        doc="Number or name of the spectral window that is read.",
-    ),
-    Key(
-        name="reader.field",
-        kind=Kind.TEXT,
-        default=None,
-        nullable=True,
-        default_doc="the first that has rows",
-        doc="Number or name of the field that is read.",
-    ),
-    Key(
-        name="reader.column",
-        kind=Kind.TEXT,
-        default="DATA",
-        doc="Column with the visibilities, such as `CORRECTED_DATA`.",
-    ),
-    Key(
-        name="reader.num_timestamps",
-        kind=Kind.INTEGER,
-        default=0,
-        minimum=0,
-        default_doc="0 (all)",
-        doc="Integrations read.",
-    ),
-    Key(
-        name="reader.num_repeats",
-        kind=Kind.INTEGER,
-        default=1,
-        minimum=1,
-        doc="Send each integration's data so many times. Times go on by one interval each, so N "
+    )
+    field: str | None = key(
+        None, "Number or name of the field that is read.", default_doc="the first that has rows"
+    )
+    column: str = key("DATA", "Column with the visibilities, such as `CORRECTED_DATA`.")
+    num_timestamps: int = key(0, "Integrations read.", minimum=0, default_doc="0 (all)")
+    num_repeats: int = key(
+        1,
+        "Send each integration's data so many times. Times go on by one interval each, so N "
         "integrations become N x num_repeats.",
-    ),
-    Key(
-        name="reader.repeat_same_time",
-        kind=Kind.BOOLEAN,
-        default=False,
-        doc="Repeats carry the same time, as older senders do; a receiver counts them as "
-        "duplicates.",
-    ),
-    Key(
-        name="payload.method",
-        kind=Kind.TEXT,
-        default="icd",
-        choices=("icd",),
-        doc="What heaps look like: the interface of the correlator.",
-    ),
-)
+        minimum=1,
+    )
+    repeat_same_time: bool = key(
+        False,
+        "Repeats carry the same time, as older senders do; a receiver counts them as duplicates.",
+    )
+
+
+@category
+class Payload:
+    """What heaps look like."""
+
+    method: Literal["icd"] = key("icd", "What heaps look like: the interface of the correlator.")
