@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from receive.measurement_set.read.reader import open_set  # noqa: PLC0415
 
     choice = Choice.of(config, "reader")
-    with open_set(args.ms, choice=choice, column=config["reader.column"]) as reader:
+    with open_set(args.ms, choice=choice, column=config.reader.column) as reader:
         plan = make_plan(config, reader.model())
         if args.check:
             _interface(config)
@@ -108,7 +108,7 @@ def entry() -> int:
 
 def _require_available(config: Config) -> None:
     config.require_available(["reader", "transmission", "payload", "reception.telescope"])
-    transport = config["transmission.transport"]
+    transport = config.transmission.transport
     if transport == "inproc":
         raise ConfigError(
             f"{config.place_of('transmission.transport')}: transmission.transport {transport} is "
@@ -120,7 +120,7 @@ def _interface(config: Config) -> str | None:
     """Return the address of the interface that multicast and ibverbs leave by."""
     from receive.stream.network.sockets import resolve  # noqa: PLC0415 (--help must be fast)
 
-    name = config["reception.interface_address"]
+    name = config.reception.interface_address
     return None if name is None else resolve(name, "reception.interface_address")
 
 
@@ -142,23 +142,23 @@ async def _send(
     settings = LinkSettings(
         rate_bytes_per_s=plan.rate_bytes_per_s,
         max_packet_size_bytes=config.max_packet_size_bytes(),
-        buffer_bytes=config["transmission.buffer_size"],
-        threads=config["transmission.sender_threads"],
-        ttl=config["transmission.ttl"],
+        buffer_bytes=config.transmission.buffer_size,
+        threads=config.transmission.sender_threads,
+        ttl=config.transmission.ttl,
         interface=_interface(config),
     )
     packetiser = Packetiser(
         plan,
-        scan_id=config["transmission.scan_id"],
-        hardware_id=config["transmission.hardware_id"],
-        repeat_pointers=config["transmission.repeat_pointers"],
+        scan_id=config.transmission.scan_id,
+        hardware_id=config.transmission.hardware_id,
+        repeat_pointers=config.transmission.repeat_pointers,
     )
     transports: dict[str, type[Transmitter]] = {
         "udp": UdpTransmitter,
         "tcp": TcpTransmitter,
         "ibverbs": IbverbsTransmitter,
     }
-    transport = transports[config["transmission.transport"]]
+    transport = transports[config.transmission.transport]
     weights = [plan.layout.data_bytes(stream) for stream in range(plan.streams)]
     transmitter = transport(targets, weights, settings)
     sender = Sender(reader, plan, packetiser)

@@ -117,17 +117,17 @@ def make_plan(config: Config, model: TelescopeModel) -> SendPlan:
         If the configuration does not fit the set.
     """
     start_chan, num_chan = _channels(config, model)
-    item_set = ITEM_SETS[config["reception.telescope"]]
-    per_stream = config["transmission.channels_per_stream"] or num_chan
+    item_set = ITEM_SETS[config.reception.telescope]
+    per_stream = config.transmission.channels_per_stream or num_chan
     if per_stream > num_chan:
         raise ConfigError(
             f"transmission.channels_per_stream {per_stream} is more than the {num_chan} channels "
             f"that are sent; accepted: 1 to {num_chan}, or 0 for all in one stream"
         )
-    first_id = start_chan + config["transmission.channel_id_offset"]
+    first_id = start_chan + config.transmission.channel_id_offset
     if first_id + num_chan - 1 > HIGHEST_CHANNEL_ID:
         raise ConfigError(
-            f"transmission.channel_id_offset {config['transmission.channel_id_offset']} makes "
+            f"transmission.channel_id_offset {config.transmission.channel_id_offset} makes "
             f"channel ids past {HIGHEST_CHANNEL_ID}; accepted: up to "
             f"{HIGHEST_CHANNEL_ID - start_chan - num_chan + 1}"
         )
@@ -146,19 +146,19 @@ def make_plan(config: Config, model: TelescopeModel) -> SendPlan:
         schedule=Schedule.of(
             model,
             integrations=_integrations(config, model),
-            repeats=config["reader.num_repeats"],
-            repeat_same_time=config["reader.repeat_same_time"],
-            time_interval_s=config["transmission.time_interval"],
+            repeats=config.reader.num_repeats,
+            repeat_same_time=config.reader.repeat_same_time,
+            time_interval_s=config.transmission.time_interval,
         ),
         item_set=item_set,
-        rate_bytes_per_s=float(config["transmission.rate"]),
+        rate_bytes_per_s=config.transmission.rate,
     )
     _warn_if_too_slow(plan)
     return plan
 
 
 def _channels(config: Config, model: TelescopeModel) -> tuple[int, int]:
-    start, count = config["reader.start_chan"], config["reader.num_chan"]
+    start, count = config.reader.start_chan, config.reader.num_chan
     there = model.num_channels
     if start >= there:
         raise ConfigError(
@@ -176,7 +176,7 @@ def _channels(config: Config, model: TelescopeModel) -> tuple[int, int]:
 
 
 def _integrations(config: Config, model: TelescopeModel) -> int:
-    count: int = config["reader.num_timestamps"]
+    count = config.reader.num_timestamps
     there = model.num_times
     if count > there:
         logger.warning(
@@ -189,7 +189,7 @@ def _endpoints(config: Config, streams: int) -> tuple[tuple[str, int], ...]:
     endpoints = config.endpoints()
     if not endpoints:
         check_ports(config, "transmission.target_port_start", streams)
-        host, first = config["transmission.target_host"], config["transmission.target_port_start"]
+        host, first = config.transmission.target_host, config.transmission.target_port_start
         return tuple((host.strip("[]"), first + stream) for stream in range(streams))
     if len(endpoints) != streams:
         raise ConfigError(

@@ -56,7 +56,7 @@ def send_to_receiver_beside(config: Config, folder: Path) -> Config:
                 f"{config.place_of(key)}: {key} with {OPTION}, which sends the receiver's own "
                 f"channels to its own ports: give one of the two"
             )
-    ready = _wait_until_ready(RunFolder(folder), config["results.start_timeout"])
+    ready = _wait_until_ready(RunFolder(folder), config.results.start_timeout)
     host = _reached_at(ready["host"])
     return config.with_values(
         {

@@ -256,6 +256,21 @@ class Config(Views, Mapping[str, Any]):
         """Return the bound of the memory for dumps: as configured, else 25 % of the limit."""
         return self.reception.buffer_memory or memory_limit_bytes() // 4
 
+    def datamodel(self) -> Path:
+        """Return ``reception.datamodel``, the set that describes the observation.
+
+        Raises
+        ------
+        ConfigError
+            None was given.
+        """
+        if not self.reception.datamodel:
+            raise ConfigError(
+                "reception.datamodel is missing: give the Measurement Set that describes the "
+                "observation, such as -o reception.datamodel=sim-vis.ms"
+            )
+        return Path(self.reception.datamodel)
+
     def channel_span(self) -> tuple[int, int] | None:
         """Return (start, count) of ``reception.channels``, None for all."""
         span = self.reception.channels

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from receive.command.errors import ConfigError
-from receive.config.values import ANY, FIRST, HIGHEST_PORT, is_multicast, parse_endpoints
+from receive.config.values import ANY, FIRST, HIGHEST_PORT, is_multicast
 
 if TYPE_CHECKING:
     from receive.config import Config
@@ -35,7 +35,7 @@ def check_ports(config: Config, key: str, count: int) -> None:
     ConfigError
         The last port would be past 65535.
     """
-    first = config[key]
+    first: int = config[key]
     last = first + count - 1
     if last > HIGHEST_PORT:
         raise _refusal(
@@ -48,7 +48,7 @@ def check_ports(config: Config, key: str, count: int) -> None:
 
 def _check_share(config: Config) -> None:
     keys = ("reception.process_index", "reception.process_count")
-    index, count = (config[key] for key in keys)
+    index, count = config.reception.process_index, config.reception.process_count
     if index >= count:
         raise _refusal(
             config,
@@ -59,7 +59,7 @@ def _check_share(config: Config) -> None:
 
 
 def _check_reception(config: Config) -> None:
-    transport, host = config["reception.transport"], config["reception.bind_hostname"]
+    transport, host = config.reception.transport, config.reception.bind_hostname
     if transport == "tcp" and is_multicast(host):
         raise _refusal(
             config,
@@ -67,7 +67,7 @@ def _check_reception(config: Config) -> None:
             f"reception.bind_hostname {host} is a multicast group, which "
             "reception.transport tcp cannot join; accepted: reception.transport udp",
         )
-    if config["reception.backpressure"] and transport in {"udp", "ibverbs"}:
+    if config.reception.backpressure and transport in {"udp", "ibverbs"}:
         raise _refusal(
             config,
             ("reception.backpressure", "reception.transport"),
@@ -77,19 +77,19 @@ def _check_reception(config: Config) -> None:
     _check_sources(config)
     if transport == "ibverbs":
         _check_interface(config, "reception.transport")
-        if config["reception.port_start"] == 0:
+        if config.reception.port_start == 0:
             raise _refusal(
                 config,
                 ("reception.port_start", "reception.transport"),
                 "reception.port_start 0 with reception.transport ibverbs: the system cannot choose "
                 f"ports of a network card; accepted: 1 to {HIGHEST_PORT}",
             )
-    if config["reception.num_ports"] is not None:
-        check_ports(config, "reception.port_start", config["reception.num_ports"])
+    if config.reception.num_ports is not None:
+        check_ports(config, "reception.port_start", config.reception.num_ports)
 
 
 def _check_sources(config: Config) -> None:
-    sources, transport = config["reception.sources"], config["reception.transport"]
+    sources, transport = config.reception.sources, config.reception.transport
     word = next((source for source in sources if source in {ANY, FIRST}), None)
     if not sources or (word is not None and len(sources) > 1):
         raise _refusal(
@@ -108,12 +108,12 @@ def _check_sources(config: Config) -> None:
 
 
 def _check_transmission(config: Config) -> None:
-    transport = config["transmission.transport"]
+    transport = config.transmission.transport
     if transport == "ibverbs":
         _check_interface(config, "transmission.transport")
-    endpoints = parse_endpoints(config["transmission.endpoints"])
+    endpoints = config.endpoints()
     key = "transmission.endpoints" if endpoints else "transmission.target_host"
-    hosts = [host for host, _ in endpoints] or [config["transmission.target_host"]]
+    hosts = [host for host, _ in endpoints] or [config.transmission.target_host]
     group = next((host for host in hosts if is_multicast(host)), None)
     if transport == "tcp" and group is not None:
         raise _refusal(
@@ -122,7 +122,7 @@ def _check_transmission(config: Config) -> None:
             f"{key} {group} is a multicast group, which transmission.transport tcp cannot "
             "reach; accepted: transmission.transport udp",
         )
-    size = config["transmission.max_packet_size"]
+    size = config.transmission.max_packet_size
     if transport != "tcp" and size is not None and size > LARGEST_UDP_BYTES:
         raise _refusal(
             config,
@@ -133,7 +133,7 @@ def _check_transmission(config: Config) -> None:
 
 
 def _check_interface(config: Config, key: str) -> None:
-    if config["reception.interface_address"] is None:
+    if config.reception.interface_address is None:
         raise _refusal(
             config,
             (key,),

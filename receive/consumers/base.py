@@ -103,7 +103,7 @@ def find_all(config: Config) -> list[Any]:
     ConfigError
         If one is not there, is not a consumer or is named twice, or none is named.
     """
-    names: list[str] = config["reception.consumer"]
+    names = config.reception.consumer
     if not names:
         raise ConfigError("reception.consumer is empty: name at least one, such as mswriter")
     if len(set(names)) != len(names):

@@ -73,7 +73,7 @@ def fetch_model(config: Config, folder: Path, bounds: Bounds) -> Path:
         record = folder / f".{name}.fetched.json"
         _remove(scratch)
         if target.exists() or target.is_symlink():
-            if _is_same(record, source, config["model.sha256"]):
+            if _is_same(record, source, config.model.sha256):
                 logger.info("%s is there already", target)
                 return target
             if not record.exists():
@@ -96,7 +96,7 @@ def _fetch(
     archive = _archive(source, scratch, bounds)
     check_format(archive, source.shown)
     checksum = _sha256(archive)
-    expected = config["model.sha256"]
+    expected = config.model.sha256
     if expected is not None and checksum != expected.lower():
         raise InputError(
             f"{source.shown}: its SHA-256 checksum is {checksum}, and model.sha256 is "
@@ -130,7 +130,7 @@ def _fetch(
 
 
 def _name(config: Config) -> str:
-    name = str(config["model.name"])
+    name = config.model.name
     if "/" in name or name.startswith(".") or "\\" in name:
         raise ConfigError(
             f"{config.place_of('model.name')}: model.name {name} is not accepted; accepted: the "

@@ -56,7 +56,7 @@ def source_of(config: Config) -> Source:
     InputError
         There is no such file.
     """
-    url = config["model.url"]
+    url = config.model.url
     if url is None:
         return _sample()
     place = config.place_of("model.url")

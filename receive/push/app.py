@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(config: Config) -> Destination:
     """Return the destination that the user gave."""
-    command = config["rclone.command"]
+    command = config.rclone.command
     if command is None:
         raise ConfigError(f"rclone.command is not given; accepted: {ACCEPTED}")
     try:
@@ -166,7 +166,7 @@ class Push:
         if not wait_for_end(folder, self.config, stop):
             return self._nothing(folder, stop, "told to stop before a receiver had begun")
         results = results_of(folder)
-        if results.status != COMPLETE and not self.config["results.push_partial"]:
+        if results.status != COMPLETE and not self.config.results.push_partial:
             return self._nothing(
                 folder,
                 stop,
@@ -188,7 +188,7 @@ class Push:
         return 0
 
     def _push(self, results: Results) -> None:
-        retries = self.config["results.retries"]
+        retries = self.config.results.retries
         try:
             self.rclone_config.fetch(retries=retries)
         except NetworkError as error:
@@ -198,8 +198,8 @@ class Push:
             self.command,
             results.sets,
             results.base,
-            index=self.config["reception.process_index"],
-            count=self.config["reception.process_count"],
+            index=self.config.reception.process_index,
+            count=self.config.reception.process_count,
             attempt=results.attempt,
         )
         errors: list[PushError] = []
@@ -229,7 +229,7 @@ class Push:
 
     def _miss(self, path: Path, errors: list[PushError]) -> None:
         """Take notice of a set that the receiver closed and that is not there."""
-        if self.config["consumer.command"]:
+        if self.config.consumer.command:
             logger.warning("%s is not here any more (consumer.command): it is not pushed", path)
             return
         errors.append(

@@ -48,10 +48,10 @@ class RcloneConfig:
         self._url = None
         if given is not None:
             self._take(given)
-        elif config["rclone.configurl"] is not None:
-            self._url = str(config["rclone.configurl"])
+        elif config.rclone.configurl is not None:
+            self._url = config.rclone.configurl
             self._shown = f"{config.place_of('rclone.configurl')}: rclone.configurl"
-        elif config["rclone.anonymous"]:
+        elif config.rclone.anonymous:
             self._write(b"")
         else:
             raise ConfigError(

@@ -63,7 +63,7 @@ def wait_for_end(folder: RunFolder, config: Config, stop: StopRequest) -> bool:
     NotStartedError
         None began in time.
     """
-    timeout_s = config["results.start_timeout"]
+    timeout_s = config.results.start_timeout
     deadline_s = time.monotonic() + timeout_s
     logger.info("waiting for a receiver to begin in %s", folder.path)
     while not _has_begun(folder):

@@ -119,13 +119,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.next_attempt:
             from receive.run.attempts import attempt_path, next_attempt  # noqa: PLC0415
 
-            base = Path(config["reception.outputfilename"])
+            base = Path(config.reception.outputfilename)
             config, attempt = next_attempt(config)
             if args.summary_file is not None:
                 marked.summarise_in(attempt_path(args.summary_file, attempt))
             marked.begin(config, base, attempt)
         else:
-            marked.begin(config, Path(config["reception.outputfilename"]), 0)
+            marked.begin(config, Path(config.reception.outputfilename), 0)
         return receive(config, args, marked)
 
 
@@ -222,7 +222,7 @@ def _check(config: Config, *, alike: int = 1) -> Rotation | None:
     source = model_source(config)
     Trial(config, source, writes=writes).result()
     plan = Plan.make(config, source.model())
-    ClosedSets(config["consumer.command"], config["consumer.command_timeout"])
+    ClosedSets(config.consumer.command, config.consumer.command_timeout)
     read_token(config)
     rotation = Rotation.make(config, plan.model)
     sys.stdout.write("\n".join(plan.lines(config)) + "\n")

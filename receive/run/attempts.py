@@ -29,7 +29,7 @@ def next_attempt(config: Config) -> tuple[Config, int]:
     config
         Of the observation.
     """
-    base = Path(config[_OUTPUT])
+    base = Path(config.reception.outputfilename)
     number, tried = 0, config
     while _has_left_something(tried) or held_by(base_path(tried)):
         number += 1
@@ -43,6 +43,6 @@ def attempt_path(path: Path, attempt: int) -> Path:
 
 
 def _has_left_something(config: Config) -> bool:
-    name, folder = possible_names(config), Path(config[_OUTPUT]).parent
+    name, folder = possible_names(config), Path(config.reception.outputfilename).parent
     # A missing folder is refused where the outputs are checked.
     return folder.is_dir() and any(name.fullmatch(entry.name) for entry in folder.iterdir())

@@ -80,7 +80,7 @@ class MarkedRun:
         """
         if self._folder is None:
             return
-        output = Path(config["reception.outputfilename"]).absolute()
+        output = Path(config.reception.outputfilename).absolute()
         there = output.parent
         before = sorted(entry.name for entry in there.iterdir()) if there.is_dir() else []
         self._told = {"attempt": attempt, "base": str(base.absolute())}
@@ -90,8 +90,8 @@ class MarkedRun:
                 "pid": os.getpid(),
                 "folder": str(there),
                 "outputs_before": before,
-                "process_index": config["reception.process_index"],
-                "process_count": config["reception.process_count"],
+                "process_index": config.reception.process_index,
+                "process_count": config.reception.process_count,
             }
         )
 

@@ -15,7 +15,7 @@ import numpy as np
 from receive.command.errors import ConfigError
 from receive.command.progress import format_bytes
 from receive.config.checks import check_ports
-from receive.config.values import is_multicast, parse_endpoints
+from receive.config.values import is_multicast
 from receive.icd.records import RECORD_DTYPE, Telescope
 from receive.stream.network.sockets import resolve
 from receive.stream.table.layout import PoolSize, StreamLayout
@@ -66,7 +66,7 @@ class Plan:
         ConfigError
             If channels, streams and ports contradict each other, or memory is too small.
         """
-        reception = config["reception"]
+        reception = config.reception
         start, count = config.channel_span() or (0, model.num_channels)
         if start + count > model.num_channels:
             raise ConfigError(
@@ -75,7 +75,7 @@ class Plan:
             )
         per_stream = _channels_per_stream(config, count)
         # With all channels in one stream there are no borders within the model.
-        on_border = not config["transmission.channels_per_stream"] or (
+        on_border = not config.transmission.channels_per_stream or (
             start % per_stream == 0
             and (count % per_stream == 0 or start + count == model.num_channels)
         )
@@ -85,7 +85,7 @@ class Plan:
                 f"{per_stream} channels: give multiples of {per_stream}"
             )
         streams = -(-count // per_stream)
-        index, processes = reception["process_index"], reception["process_count"]
+        index, processes = reception.process_index, reception.process_count
         if processes > streams:
             raise ConfigError(
                 f"reception.process_count = {processes} is more than the {streams} streams that "
@@ -94,7 +94,7 @@ class Plan:
         first, last = index * streams // processes, (index + 1) * streams // processes
         first_channel = start + first * per_stream
         own = min(start + count, start + last * per_stream) - first_channel
-        telescope: Telescope = reception["telescope"]
+        telescope = reception.telescope
         layout = StreamLayout(
             channel_count=own,
             channels_per_stream=min(per_stream, own),
@@ -103,16 +103,16 @@ class Plan:
             first_channel=first_channel,
         )
         memory = config.buffer_memory_bytes()
-        pool = PoolSize.fit(layout, memory, reception["ring_heaps"])
-        if pool.window < reception["ring_heaps"]:
+        pool = PoolSize.fit(layout, memory, reception.ring_heaps)
+        if pool.window < reception.ring_heaps:
             logger.warning(
                 "reception.buffer_memory = %d makes the window %d integrations instead of "
                 "reception.ring_heaps = %d",
                 memory,
                 pool.window,
-                reception["ring_heaps"],
+                reception.ring_heaps,
             )
-        port = reception["port_start"]
+        port = reception.port_start
         ports = tuple(port + first + i if port else 0 for i in range(last - first))
         check_ports(config, "reception.port_start", streams)
         _check_interface_is_used(config)
@@ -137,13 +137,13 @@ class Plan:
         if model.is_autocorrelated:
             baselines += " with autocorrelations"
         held = format_bytes(self.pool.dumps * layout.dump_bytes)
-        sources = ", ".join(config["reception.sources"])
+        sources = ", ".join(config.reception.sources)
         return [
             f"model    {model.source}: {model.num_stations} antennas, {baselines}",
             f"times    {len(model.times_mjd_s)} integrations of {self.interval_s:g} s",
             f"channels {layout.first_channel} to {last}",
             f"streams  {layout.group_count} of {layout.channels_per_stream} channels",
-            f"network  {config['reception.transport']}, ports {ports}, from {sources}",
+            f"network  {config.reception.transport}, ports {ports}, from {sources}",
             f"dump     {format_bytes(layout.payload_bytes)} of records, {format_bytes(rate)}/s",
             f"memory   {self.pool.dumps} buffers of {format_bytes(layout.dump_bytes)}: {held}",
             f"window   {self.pool.window} integrations",
@@ -163,7 +163,7 @@ class Plan:
             "pid": os.getpid(),
             "host": host,
             "ports": list(ports),
-            "transport": config["reception.transport"],
+            "transport": config.reception.transport,
             "first_channel": self.layout.first_channel,
             "channel_count": self.layout.channel_count,
             "channels_per_stream": self.layout.channels_per_stream,
@@ -171,8 +171,8 @@ class Plan:
 
 
 def _channels_per_stream(config: Config, count: int) -> int:
-    given: int = config["transmission.channels_per_stream"]
-    ports: int | None = config["reception.num_ports"]
+    given = config.transmission.channels_per_stream
+    ports = config.reception.num_ports
     if given > count:
         raise ConfigError(
             f"transmission.channels_per_stream = {given} is more than the {count} channels there "
@@ -197,8 +197,8 @@ def _channels_per_stream(config: Config, count: int) -> int:
 
 
 def _check_threads(config: Config, streams: int) -> None:
-    threads = config["reception.receiver_threads"]
-    if config["reception.backpressure"] and 0 < threads < streams:
+    threads = config.reception.receiver_threads
+    if config.reception.backpressure and 0 < threads < streams:
         raise ConfigError(
             f"reception.receiver_threads = {threads} with reception.backpressure would stop the "
             f"receiver: a thread that waits for one stream holds up the others; give {streams} "
@@ -208,12 +208,12 @@ def _check_threads(config: Config, streams: int) -> None:
 
 def _check_interface_is_used(config: Config) -> None:
     """Refuse an interface that neither this receiver nor a sender of the same file would use."""
-    interface, host = config["reception.interface_address"], config["reception.bind_hostname"]
-    transports = {config["reception.transport"], config["transmission.transport"]}
+    interface, host = config.reception.interface_address, config.reception.bind_hostname
+    transports = {config.reception.transport, config.transmission.transport}
     if interface is None or "ibverbs" in transports:
         return
-    targets = [target for target, _ in parse_endpoints(config["transmission.endpoints"])]
-    targets = targets or [config["transmission.target_host"]]
+    targets = [target for target, _ in config.endpoints()]
+    targets = targets or [config.transmission.target_host]
     if any(map(is_multicast, targets)) or is_multicast(resolve(host, "reception.bind_hostname")):
         return
     raise ConfigError(

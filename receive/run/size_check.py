@@ -61,7 +61,7 @@ def check_lines(
     found = lines(shape, needed, site, costs)
     if unknown:
         found[-1] += f"; without {', '.join(unknown)}"
-    if config["reception.transport"] == "ibverbs":
+    if config.reception.transport == "ibverbs":
         found[-1] += "; ibverbs was not measured, UDP stands for it"
     tightest = limits(shape, costs, wire, site, writes=writes)[0].what
     return found + _too_much(needed, tightest, alike, cores)
@@ -100,6 +100,6 @@ def _shape(plan: Plan) -> Shape:
 
 
 def _wire(config: Config) -> Wire:
-    tcp = config["reception.transport"] == "tcp"
+    tcp = config.reception.transport == "tcp"
     default = TCP_PACKET_BYTES if tcp else UDP_PACKET_BYTES
-    return Wire("tcp" if tcp else "udp", config["transmission.max_packet_size"] or default)
+    return Wire("tcp" if tcp else "udp", config.transmission.max_packet_size or default)

@@ -61,7 +61,7 @@ class Trial:
         self._source = source
         self._writes = writes
         if writes:
-            refuse_misread_output(Path(config["reception.outputfilename"]))
+            refuse_misread_output(Path(config.reception.outputfilename))
         self._begin()
 
     def _begin(self) -> None:
@@ -139,7 +139,7 @@ class Trial:
 
 def _place(config: Config) -> tuple[Path, int]:
     """Make the folder for the set."""
-    output = Path(os.path.realpath(config["reception.outputfilename"]))
+    output = Path(os.path.realpath(config.reception.outputfilename))
     folder = output.parent
     usable = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
     # What is wrong with the folder is told where the outputs are checked; the model is tried.
@@ -196,7 +196,7 @@ def attempt(config: Config, source: ModelSource, folder: Path | None) -> None:
     """
     from receive.measurement_set.write.growing import output_error  # noqa: PLC0415 (in the child only)
 
-    output = Path(config["reception.outputfilename"])
+    output = Path(config.reception.outputfilename)
     try:
         with _little_memory(source):
             _attempt(config, source, folder)
@@ -254,7 +254,7 @@ def _attempt(config: Config, source: ModelSource, folder: Path | None) -> None:
     from receive.measurement_set.write.name_lock import refuse_held  # noqa: PLC0415
     from receive.measurement_set.write.trial_set import make_and_read  # noqa: PLC0415
 
-    output = Path(os.path.realpath(config["reception.outputfilename"]))
+    output = Path(os.path.realpath(config.reception.outputfilename))
     refuse_held(base_path(config))
     try:
         with source.template() as template:

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 def rotates(config: Config) -> bool:
     """Whether a scan is parted into several sets."""
-    return bool(config["consumer.max_dumps_per_ms"] or config["consumer.max_bytes_per_ms"])
+    return bool(config.consumer.max_dumps_per_ms or config.consumer.max_bytes_per_ms)
 
 
 def base_path(config: Config) -> Path:
     """Return the name of this receiver, of which those of its scans and parts are made."""
-    path = Path(config["reception.outputfilename"])
+    path = Path(config.reception.outputfilename)
     return path.with_name(f"{path.stem}{_of_receiver(config)}{path.suffix}")
 
 
@@ -56,9 +56,9 @@ def possible_names(config: Config) -> re.Pattern[str]:
 
 
 def _has_scans(config: Config) -> bool:
-    return bool(config["reception.max_scans"] != 1)
+    return config.reception.max_scans != 1
 
 
 def _of_receiver(config: Config) -> str:
-    several = config["reception.process_count"] > 1
-    return f"-r{config['reception.process_index']}" if several else ""
+    several = config.reception.process_count > 1
+    return f"-r{config.reception.process_index}" if several else ""

@@ -52,7 +52,7 @@ def check_space(rotations: Sequence[Rotation]) -> None:
     """
     config = rotations[0].config
     # A command may move closed sets away while more are written.
-    leaves = bool(config["consumer.command"])
+    leaves = bool(config.consumer.command)
     check_free_space(
         output_path(config, 1),
         sum(rotation.required_bytes() for rotation in rotations),
@@ -75,7 +75,7 @@ def check_output(rotation: Rotation, path: Path) -> None:
     refuse_misread_output(path)
     if path.exists():
         _refuse_the_model(rotation, path)
-        refuse_to_replace(path, overwrite=rotation.config["reception.overwrite"])
+        refuse_to_replace(path, overwrite=rotation.config.reception.overwrite)
     check_folder(path)
 
 
@@ -107,7 +107,7 @@ def _refuse_the_model(rotation: Rotation, path: Path) -> None:
     folder = source.folder if source is not None else None
     if folder is not None and path.exists() and path.samefile(folder):
         raise ConfigError(
-            f"reception.outputfilename = {config['reception.outputfilename']}: {path} is "
-            f"reception.datamodel = {config['reception.datamodel']}, which would be overwritten: "
+            f"reception.outputfilename = {config.reception.outputfilename}: {path} is "
+            f"reception.datamodel = {config.reception.datamodel}, which would be overwritten: "
             f"choose another name"
         )

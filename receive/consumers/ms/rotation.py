@@ -46,7 +46,7 @@ class Rotation:
             If not even one integration fits into `consumer.max_bytes_per_ms`.
         """
         known = len(model.times_mjd_s)
-        limit = config["reception.max_dumps"]
+        limit = config.reception.max_dumps
         return cls(config, model, min(limit, known) if limit else known, _per_set(config, model))
 
     @property
@@ -109,8 +109,8 @@ def _is_part(path: Path, stem: str, suffix: str) -> bool:
 
 
 def _per_set(config: Config, model: TelescopeModel) -> int | None:
-    by_dumps: int = config["consumer.max_dumps_per_ms"]
-    most_bytes: int = config["consumer.max_bytes_per_ms"]
+    by_dumps = config.consumer.max_dumps_per_ms
+    most_bytes = config.consumer.max_bytes_per_ms
     if not most_bytes:
         return by_dumps or None
     by_bytes = dumps_within(model, most_bytes)

@@ -72,7 +72,7 @@ class MeasurementSetConsumer:
         self._account: SetAccount
         self._closing = Closing(self._announce)
         self._lost = LostIntegrations()
-        self._trouble = Trouble("mswriter", config["consumer.retry"])
+        self._trouble = Trouble("mswriter", config.consumer.retry)
         self._rest = Rest()
         self._unwritten = 0
         self.on_closed: Callable[[Path], None] = _ignore
@@ -208,15 +208,15 @@ class MeasurementSetConsumer:
                 self._path,
                 template,
                 self._model,
-                overwrite=self._config["reception.overwrite"],
+                overwrite=self._config.reception.overwrite,
                 history=[
                     f"vis-receive {__version__} emu-recv",
                     f"configuration {self._config.to_json(masked=True)}",
                 ],
                 channels=(start, payload.channel_count),
                 scan_number=payload.scan_id,
-                fd_zero=self._config["reception.fd_zero"],
-                direct=self._config["consumer.direct_io"],
+                fd_zero=self._config.reception.fd_zero,
+                direct=self._config.consumer.direct_io,
                 expected_dumps=self._rotation.expected_dumps(self._part),
                 name_held=True,
             )

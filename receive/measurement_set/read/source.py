@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from receive.command.errors import ConfigError
 from receive.model.soundness import check_sound
 from receive.model.source import ModelSource
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from receive.config import Config
     from receive.model import TelescopeModel
@@ -68,10 +67,5 @@ def model_source(config: Config) -> ModelSource:
     ConfigError
         If none was given.
     """
-    name = config["reception.datamodel"]
-    if not name:
-        raise ConfigError(
-            "reception.datamodel is missing: give the Measurement Set that describes the "
-            "observation, such as -o reception.datamodel=sim-vis.ms"
-        )
-    return SetSource(Path(name), config["reception.spectral_window"], config["reception.field"])
+    reception = config.reception
+    return SetSource(config.datamodel(), reception.spectral_window, reception.field)

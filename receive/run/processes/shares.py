@@ -44,7 +44,7 @@ def shares(config: Config, processes: int) -> list[dict[str, int]]:
     own = {}
     if not config.is_set("reception.buffer_memory"):
         own["reception.buffer_memory"] = max(1, config.buffer_memory_bytes() // processes)
-    port = config["monitor.port"]
+    port = config.monitor.port
     if port:
         check_ports(config, "monitor.port", processes)
     return [
