@@ -5,6 +5,7 @@ import json
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -223,6 +224,8 @@ def test_error_messages_hide_credentials(option):
         ("reception.dump_timeout=1_0", ["a number of s"]),
         ("reception.buffer_size=8 MB/min", ["KiB"]),
         ("reception.buffer_size=0.3 KiB", ["a whole number of bytes"]),
+        (f"reception.buffer_size=1.{'0' * 30}1 kB", ["a whole number of bytes"]),
+        (f"transmission.rate={'9' * 297}TB", ["a number of bytes/s"]),
         ("reception.outputfilename=", ["text"]),
         ("reception.outputfilename=a\x00b", ["text on one line"]),
         ("reception.outputfilename=\udcff", ["text on one line"]),
@@ -385,6 +388,9 @@ def test_planned_keys_at_their_defaults_are_no_matter():
 
 def test_derived_values():
     config = Config.load()
+    with pytest.raises(ConfigError, match=r"reception\.datamodel is missing"):
+        config.datamodel()
+    assert config.with_values({"reception.datamodel": "a.ms"}).datamodel() == Path("a.ms")
     assert config.max_packet_size_bytes() == 1472
     tcp = config.with_values({"transmission.transport": "tcp"})
     assert tcp.max_packet_size_bytes() == 65536
