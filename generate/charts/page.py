@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from generate.charts.value import Category, Chart, Section, Value, last_name
+from generate.charts.value import Category, Chart, Section, Value
 
 if TYPE_CHECKING:
     from receive.config.keys import Key
@@ -101,7 +101,7 @@ def _value_row(value: Value) -> str:
 
 
 def _key_row(category: Category, key: Key) -> str:
-    last = last_name(key)
+    last = key.last_name
     if last in category.defaults:
         default = f"`{json.dumps(category.defaults[last])}`"
     elif key.default_doc is not None:

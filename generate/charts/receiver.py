@@ -11,6 +11,7 @@ from generate.charts.common import (
     MODEL_RESOURCES,
     MULTUS,
     NAMES,
+    OLD,
     SCHEDULING,
     SECURITY,
     WAY_OUT,
@@ -33,17 +34,17 @@ _OBSERVATION = Section(
     title="The observation",
     entries=(
         Value(
-            name="processes",
+            "processes",
+            "Receiver pods; each takes its share of the streams, so never more than streams.",
+            count(1),
             default=1,
-            doc="Receiver pods; each takes its share of the streams, so never more than streams.",
-            schema=count(1),
         ),
         MODEL,
         *MODEL_FETCH,
-        Category(name="transmit", doc="The sender in each pod, which makes a release a test."),
+        Category("transmit", "The sender in each pod, which makes a release a test."),
         Category(
-            name="reception",
-            doc="The receiver.",
+            "reception",
+            "The receiver.",
             defaults={"idle_timeout": 600},
             reasons={
                 "idle_timeout": "Not never, as elsewhere: over UDP the end of a stream can get "
@@ -52,70 +53,64 @@ _OBSERVATION = Section(
             },
             hidden=("process_index", "process_count"),
         ),
-        Category(
-            name="transmission",
-            doc="The sender; the receiver reads channels_per_stream too.",
-        ),
-        Category(name="reader", doc="What the sender reads of the model."),
-        Category(name="payload", doc="What heaps look like."),
-        Category(name="consumer", doc="What happens to integrations."),
-        Category(name="vys", doc="Visibilities over RDMA."),
+        Category("transmission", "The sender; the receiver reads channels_per_stream too."),
+        Category("reader", "What the sender reads of the model."),
+        Category("payload", "What heaps look like."),
+        Category("consumer", "What happens to integrations."),
+        Category("vys", "Visibilities over RDMA."),
     ),
 )
 _RESULTS = Section(
     title="Results",
     entries=(
-        Category(name="results", doc="Copying what was received, by the container `push`."),
+        Category("results", "Copying what was received, by the container `push`."),
         Category(
-            name="rclone",
-            doc="Where it is copied to.",
+            "rclone",
+            "Where it is copied to.",
             schemas={"secret": kubernetes.object_name()},
         ),
         Value(
-            name="storage.existingClaim",
-            default="",
-            doc="Claim that all pods write to, each into RELEASE/INDEX; it stays as it is.",
-            schema=kubernetes.object_name(),
+            "storage.existingClaim",
+            "Claim that all pods write to, each into RELEASE/INDEX; it stays as it is.",
+            kubernetes.object_name(),
         ),
         Value(
-            name="storage.size",
-            default="",
-            doc="Make a claim of this size instead. With neither, results lie in the pod and go "
+            "storage.size",
+            "Make a claim of this size instead. With neither, results lie in the pod and go "
             "with it.",
-            schema=kubernetes.quantity(),
+            kubernetes.quantity(),
         ),
         Value(
-            name="storage.storageClass",
-            default="",
-            doc="Storage class of the claim made. Empty: the cluster's default.",
-            schema=kubernetes.object_name(),
+            "storage.storageClass",
+            "Storage class of the claim made. Empty: the cluster's default.",
+            kubernetes.object_name(),
         ),
         Value(
-            name="storage.accessModes",
-            default=[],
-            doc="Access modes of the claim made. Empty: ReadWriteOnce for one pod, ReadWriteMany "
+            "storage.accessModes",
+            "Access modes of the claim made. Empty: ReadWriteOnce for one pod, ReadWriteMany "
             "for several.",
-            schema=kubernetes.access_modes(),
+            kubernetes.access_modes(),
+            default=[],
         ),
         Value(
-            name="storage.keep",
+            "storage.keep",
+            "Keep the claim made, and the results in it, when the release is uninstalled.",
+            boolean(),
             default=False,
-            doc="Keep the claim made, and the results in it, when the release is uninstalled.",
-            schema=boolean(),
         ),
         Value(
-            name="storage.ephemeral",
-            default=False,
-            doc="Make a claim of `storage.size` for each pod, which goes with the pod: for "
+            "storage.ephemeral",
+            "Make a claim of `storage.size` for each pod, which goes with the pod: for "
             "capacity only.",
-            schema=boolean(),
+            boolean(),
+            default=False,
         ),
         Value(
-            name="storage.emptyDir",
-            default={},
-            doc="Settings of the volume in the pod. A sizeLimit makes the node evict, and empty, a "
+            "storage.emptyDir",
+            "Settings of the volume in the pod. A sizeLimit makes the node evict, and empty, a "
             "pod that reaches it.",
-            schema=kubernetes.empty_dir(),
+            kubernetes.empty_dir(),
+            default={},
         ),
     ),
 )
@@ -123,43 +118,42 @@ _RESOURCES = Section(
     title="Resources",
     entries=(
         Value(
-            name="resources",
-            default={},
-            doc="Of the container `receiver`. Empty: 250m CPU; a memory limit of 4 x "
+            "resources",
+            "Of the container `receiver`. Empty: 250m CPU; a memory limit of 4 x "
             "`reception.buffer_memory`, at least 2Gi, and half of it requested.",
-            schema=kubernetes.resources(),
+            kubernetes.resources(),
+            default={},
         ),
         MODEL_RESOURCES,
         Value(
-            name="senderResources",
+            "senderResources",
+            "Of the container `sender`.",
+            kubernetes.resources(),
             default={"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
-            doc="Of the container `sender`.",
-            schema=kubernetes.resources(),
         ),
         Value(
-            name="pushResources",
+            "pushResources",
+            "Of the container `push`.",
+            kubernetes.resources(),
             default={"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
-            doc="Of the container `push`.",
-            schema=kubernetes.resources(),
         ),
         Value(
-            name="sharedMemory.size",
-            default="",
-            doc="Size of a volume in memory, named `shared-memory`; it counts in the memory limit, "
+            "sharedMemory.size",
+            "Size of a volume in memory, named `shared-memory`; it counts in the memory limit, "
             "and `extraContainers` may mount it. Empty: none.",
-            schema=kubernetes.quantity(),
+            kubernetes.quantity(),
         ),
         Value(
-            name="sharedMemory.mountPath",
+            "sharedMemory.mountPath",
+            "Where the receiver mounts it.",
+            kubernetes.mount_path(),
             default="/dev/shm",  # noqa: S108 (the place of shared memory in the container)
-            doc="Where the receiver mounts it.",
-            schema=kubernetes.mount_path(),
         ),
         Value(
-            name="hugepages",
+            "hugepages",
+            "Huge pages of the receiver by size, `{2Mi: 512Mi}`; mounted at /dev/hugepages.",
+            kubernetes.huge_pages(),
             default={},
-            doc="Huge pages of the receiver by size, `{2Mi: 512Mi}`; mounted at /dev/hugepages.",
-            schema=kubernetes.huge_pages(),
         ),
     ),
 )
@@ -167,11 +161,11 @@ _NETWORK = Section(
     title="Network and RDMA",
     entries=(
         Value(
-            name="network.hostNetwork",
-            default=False,
-            doc="Use the node's own network. The monitor's port then keeps two pods off one node, "
+            "network.hostNetwork",
+            "Use the node's own network. The monitor's port then keeps two pods off one node, "
             "unless `monitor.port` is 0. Needs Pod Security's level `privileged`.",
-            schema=boolean(),
+            boolean(),
+            default=False,
         ),
         MULTUS,
         *rdma_values(
@@ -181,65 +175,60 @@ _NETWORK = Section(
             "without which no card gives raw packets."
         ),
         Value(
-            name="service.publishNotReadyAddresses",
-            default=False,
-            doc="Publish a pod's name before its receiver is ready. As it is, a name that resolves "
+            "service.publishNotReadyAddresses",
+            "Publish a pod's name before its receiver is ready. As it is, a name that resolves "
             "means that packets can come.",
-            schema=boolean(),
-        ),
-        Value(
-            name="service.ipFamilyPolicy",
-            default="PreferDualStack",
-            doc="In which families a pod's name is published: `PreferDualStack` (all that the "
-            "cluster has), `SingleStack`, `RequireDualStack`. Empty: Kubernetes' own choice.",
-            schema=text("", "SingleStack", "PreferDualStack", "RequireDualStack"),
-        ),
-        Value(
-            name="service.annotations",
-            default={},
-            doc="Annotations of the headless Service.",
-            schema=kubernetes.annotation_map(),
-        ),
-        Value(
-            name="networkPolicy.enabled",
+            boolean(),
             default=False,
-            doc="Let in only packets for the receive ports and the monitor, let out only what "
+        ),
+        Value(
+            "service.ipFamilyPolicy",
+            "In which families a pod's name is published: `PreferDualStack` (all that the "
+            "cluster has), `SingleStack`, `RequireDualStack`. Empty: Kubernetes' own choice.",
+            text("", "SingleStack", "PreferDualStack", "RequireDualStack"),
+            default="PreferDualStack",
+        ),
+        Value(
+            "service.annotations",
+            "Annotations of the headless Service.",
+            kubernetes.annotation_map(),
+            default={},
+        ),
+        Value(
+            "networkPolicy.enabled",
+            "Let in only packets for the receive ports and the monitor, let out only what "
             "`model` and `push` need.",
-            schema=boolean(),
+            boolean(),
+            default=False,
         ),
         Value(
-            name="networkPolicy.from",
+            "networkPolicy.from",
+            "Peers that may send visibilities. Empty: anybody.",
+            listing(),
             default=[],
-            doc="Peers that may send visibilities. Empty: anybody.",
-            schema=listing(),
         ),
         Value(
-            name="networkPolicy.monitorFrom",
+            "networkPolicy.monitorFrom",
+            "Peers that may ask the monitor. Empty: anybody.",
+            listing(),
             default=[],
-            doc="Peers that may ask the monitor. Empty: anybody.",
-            schema=listing(),
         ),
         Value(
-            name="networkPolicy.egressPorts",
-            default=[80, 443],
-            doc="TCP ports that `model` and `push` may reach when there is no proxy; with one, it "
+            "networkPolicy.egressPorts",
+            "TCP ports that `model` and `push` may reach when there is no proxy; with one, it "
             "is the proxy's.",
-            schema={"type": ["array", "null"], "items": kubernetes.port()},
+            {"type": ["array", "null"], "items": kubernetes.port()},
+            default=[80, 443],
         ),
-        Value(
-            name="networkPolicy.extraEgress",
-            default=[],
-            doc="Further egress rules.",
-            schema=listing(),
-        ),
+        Value("networkPolicy.extraEgress", "Further egress rules.", listing(), default=[]),
     ),
 )
 _MONITOR = Section(
     title="Monitoring",
     entries=(
         Category(
-            name="monitor",
-            doc="The receiver's own HTTP port, which the probes use.",
+            "monitor",
+            "The receiver's own HTTP port, which the probes use.",
             defaults={"port": 8080, "bind_hostname": "0.0.0.0"},  # noqa: S104 (in its own pod)
             reasons={
                 "hosts": "The chart lists those of the pods and the Service.",
@@ -247,34 +236,33 @@ _MONITOR = Section(
             },
         ),
         Value(
-            name="stopToken",
-            default="",
-            doc="Token that `POST /stop` asks for. Empty: one is made, and kept over upgrades.",
-            schema=text(),
+            "stopToken",
+            "Token that `POST /stop` asks for. Empty: one is made, and kept over upgrades.",
+            text(),
         ),
         Value(
-            name="monitoring.annotations",
+            "monitoring.annotations",
+            "Annotate the pods with prometheus.io/scrape, port and path.",
+            boolean(),
             default=False,
-            doc="Annotate the pods with prometheus.io/scrape, port and path.",
-            schema=boolean(),
         ),
         Value(
-            name="monitoring.podMonitor.enabled",
+            "monitoring.podMonitor.enabled",
+            "Make a PodMonitor of the Prometheus operator, whose CRD must be there.",
+            boolean(),
             default=False,
-            doc="Make a PodMonitor of the Prometheus operator, whose CRD must be there.",
-            schema=boolean(),
         ),
         Value(
-            name="monitoring.podMonitor.labels",
+            "monitoring.podMonitor.labels",
+            "Labels by which Prometheus selects it.",
+            kubernetes.labels(),
             default={},
-            doc="Labels by which Prometheus selects it.",
-            schema=kubernetes.labels(),
         ),
         Value(
-            name="monitoring.podMonitor.interval",
+            "monitoring.podMonitor.interval",
+            "How often metrics are read.",
+            kubernetes.duration(),
             default="15s",
-            doc="How often metrics are read.",
-            schema=kubernetes.duration(),
         ),
     ),
 )
@@ -282,18 +270,18 @@ _JOB = Section(
     title="Failures, deadlines, disruptions",
     entries=(
         Value(
-            name="attempts",
-            default=2,
-            doc="How often the pod of an index is replaced after it failed; evictions do not "
+            "attempts",
+            "How often the pod of an index is replaced after it failed; evictions do not "
             "count, and a wrong configuration is not tried again.",
-            schema=count(0),
+            count(0),
+            default=2,
         ),
         Value(
-            name="replaceLostPodsQuickly",
-            default=False,
-            doc="Replace a pod on a dead node at once, not when the node is back, gone or tainted "
+            "replaceLostPodsQuickly",
+            "Replace a pod on a dead node at once, not when the node is back, gone or tainted "
             "out-of-service; but then evictions and configuration errors count as attempts.",
-            schema=boolean(),
+            boolean(),
+            default=False,
         ),
         *deadlines(
             300,
@@ -301,16 +289,15 @@ _JOB = Section(
             "too short.",
         ),
         Value(
-            name="podDisruptionBudget.enabled",
+            "podDisruptionBudget.enabled",
+            "Block draining a node while a receiver is on it.",
+            boolean(),
             default=False,
-            doc="Block draining a node while a receiver is on it.",
-            schema=boolean(),
         ),
         Value(
-            name="podDisruptionBudget.minAvailable",
-            default="",
-            doc="Pods that must stay. Empty: all.",
-            schema=count(0, optional=True),
+            "podDisruptionBudget.minAvailable",
+            "Pods that must stay. Empty: all.",
+            count(0, optional=True),
         ),
     ),
 )
@@ -328,45 +315,23 @@ _PODS = Section(
         *SCHEDULING,
         *EXTRAS,
         Value(
-            name="extraContainers",
-            default=[],
-            doc="Further containers of the pods. They may mount the volumes `results`, `model` and "
+            "extraContainers",
+            "Further containers of the pods. They may mount the volumes `results`, `model` and "
             "`shared-memory`, and must end, or the pod never does.",
-            schema=kubernetes.named(),
+            kubernetes.named(),
+            default=[],
         ),
     ),
 )
 _OLD = (
+    *OLD,
+    Value("replicas", "Means `processes`.", count(1, optional=True), default=None),
+    Value("pvc.name", "Means `storage.existingClaim`.", kubernetes.object_name(), default=None),
     Value(
-        name="workflow",
+        "pvc.path",
+        "Where the results are mounted too, besides /results.",
+        kubernetes.mount_path(),
         default=None,
-        doc="Refused: a release of this chart is told its work by its values.",
-        schema={},
-    ),
-    Value(name="replicas", default=None, doc="Means `processes`.", schema=count(1, optional=True)),
-    Value(
-        name="version",
-        default=None,
-        doc="Means `image.tag`, where the image has none.",
-        schema=kubernetes.tag(),
-    ),
-    Value(
-        name="pvc.name",
-        default=None,
-        doc="Means `storage.existingClaim`.",
-        schema=kubernetes.object_name(),
-    ),
-    Value(
-        name="pvc.path",
-        default=None,
-        doc="Where the results are mounted too, besides /results.",
-        schema=kubernetes.mount_path(),
-    ),
-    Value(
-        name="initContainersEnabled",
-        default=None,
-        doc="Means `model.pull`.",
-        schema=boolean(),
     ),
 )
 

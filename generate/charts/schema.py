@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from generate.charts.kubernetes import image
-from generate.charts.value import Category, Chart, Schema, Value, last_name
+from generate.charts.value import Category, Chart, Schema, Value
 from generate.configuration_schema import key_schema, object_schema, value_schema
 
 
@@ -47,7 +47,7 @@ def _category(category: Category) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     schema = object_schema(properties) | _NULLABLE_MAP | {"description": category.doc}
     for key in category.taken_keys():
-        last = last_name(key)
+        last = key.last_name
         own = key_schema(key) | {"description": category.doc_of(key).replace("`", "")}
         if last in category.defaults:
             own["default"] = category.defaults[last]

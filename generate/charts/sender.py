@@ -11,6 +11,7 @@ from generate.charts.common import (
     MODEL_RESOURCES,
     MULTUS,
     NAMES,
+    OLD,
     SCHEDULING,
     SECURITY,
     WAY_OUT,
@@ -24,53 +25,52 @@ _SENDING = Section(
     title="What is sent where",
     entries=(
         Category(
-            name="transmission",
-            doc="The sender. For receivers in one cluster: `endpoints`, HOST:FIRST-LAST for each "
+            "transmission",
+            "The sender. For receivers in one cluster: `endpoints`, HOST:FIRST-LAST for each "
             "receiver, or one `target_host`.",
         ),
         Value(
-            name="waitForReceivers",
-            default=300,
-            doc="How long the sender waits until the names of the receivers resolve, s; a pod's "
+            "waitForReceivers",
+            "How long the sender waits until the names of the receivers resolve, s; a pod's "
             "name resolves when its receiver is ready.",
-            schema=count(0),
+            count(0),
+            default=300,
         ),
         MODEL,
         *MODEL_FETCH,
-        Category(name="reader", doc="What the sender reads of the model."),
-        Category(name="payload", doc="What heaps look like."),
+        Category("reader", "What the sender reads of the model."),
+        Category("payload", "What heaps look like."),
         Category(
-            name="reception",
-            doc="What the sender must know of its receivers.",
+            "reception",
+            "What the sender must know of its receivers.",
             only=("telescope", "interface_address"),
         ),
-        Category(name="vys", doc="Visibilities over RDMA."),
+        Category("vys", "Visibilities over RDMA."),
     ),
 )
 _RESOURCES = Section(
     title="Resources, network, deadlines",
     entries=(
         Value(
-            name="resources",
+            "resources",
+            "Of the container `sender`.",
+            kubernetes.resources(),
             default={"requests": {"cpu": "250m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}},
-            doc="Of the container `sender`.",
-            schema=kubernetes.resources(),
         ),
         MODEL_RESOURCES,
         Value(
-            name="network.hostNetwork",
+            "network.hostNetwork",
+            "Use the node's own network. Needs Pod Security's level `privileged`.",
+            boolean(),
             default=False,
-            doc="Use the node's own network. Needs Pod Security's level `privileged`.",
-            schema=boolean(),
         ),
         MULTUS,
         *rdma_values("How memory may be locked: `none`, `root` or `file`, as in chart `receive`."),
         Value(
-            name="attempts",
+            "attempts",
+            "How often sending begins anew after it failed; for a receiver, that is another scan.",
+            count(0),
             default=0,
-            doc="How often sending begins anew after it failed; for a receiver, that is another "
-            "scan.",
-            schema=count(0),
         ),
         *deadlines(30, "Time to end the streams when the pod is told to stop."),
     ),
@@ -85,29 +85,9 @@ _PODS = Section(
         *EXTRAS,
     ),
 )
-_OLD = (
-    Value(
-        name="workflow",
-        default=None,
-        doc="Refused: a release of this chart is told its work by its values.",
-        schema={},
-    ),
-    Value(
-        name="version",
-        default=None,
-        doc="Means `image.tag`, where the image has none.",
-        schema=kubernetes.tag(),
-    ),
-    Value(
-        name="initContainersEnabled",
-        default=None,
-        doc="Means `model.pull`.",
-        schema=boolean(),
-    ),
-)
 
 EMULATOR = Chart(
     name="emulator",
     sections=(_SENDING, WAY_OUT, _RESOURCES, _PODS, NAMES),
-    old=_OLD,
+    old=OLD,
 )

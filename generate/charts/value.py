@@ -18,7 +18,7 @@ _UNIT = " *([kKmMgGtTpP]?[iI]?[bB]?)?(/s)?"
 Schema = Mapping[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Value:
     """A value that is not a key of the configuration.
 
@@ -26,21 +26,21 @@ class Value:
     ----------
     name
         Dotted name: ``storage.size`` is ``storage: {size:}``.
-    default
-        What values.yaml holds; a map or a list where Kubernetes takes one.
     doc
         One or two lines of documentation (plain text with Markdown's backquotes).
     schema
         JSON schema of the value.
+    default
+        What values.yaml holds; a map or a list where Kubernetes takes one.
     """
 
     name: str
-    default: Json
     doc: str
     schema: Schema
+    default: Json = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Category:
     """A category of the configuration as a chart takes it.
 
@@ -75,21 +75,21 @@ class Category:
         return [
             key
             for key in KEYS.values()
-            if key.category == self.name and (not self.only or last_name(key) in self.only)
+            if key.category == self.name and (not self.only or key.last_name in self.only)
         ]
 
     def shown_keys(self) -> list[Key]:
         """Return the keys that values.yaml and the README list."""
-        return [key for key in self.taken_keys() if last_name(key) not in self.hidden]
+        return [key for key in self.taken_keys() if key.last_name not in self.hidden]
 
     def doc_of(self, key: Key) -> str:
         """Return a key's documentation, with its unit and the reason for the chart's default."""
         unit = f" Unit: {key.unit}." if key.unit is not None else ""
-        reason = self.reasons.get(last_name(key))
+        reason = self.reasons.get(key.last_name)
         return f"{key.doc}{unit}{f' {reason}' if reason else ''}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Section:
     """Values that belong together, under one heading."""
 
@@ -118,11 +118,6 @@ class Chart:
     def entries(self) -> list[Value | Category]:
         """Return all entries of all sections."""
         return [entry for section in self.sections for entry in section.entries]
-
-
-def last_name(key: Key) -> str:
-    """Return a key's name without its category."""
-    return key.name.rpartition(".")[2]
 
 
 def text(*choices: str) -> Schema:

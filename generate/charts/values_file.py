@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from generate.charts.value import Category, Chart, Section, Value, last_name
+from generate.charts.value import Category, Chart, Section, Value
 
 if TYPE_CHECKING:
     from receive.config.keys import Key
@@ -65,7 +65,7 @@ def _category(category: Category) -> list[str]:
     lines = [*_comment(category.doc, ""), f"{category.name}:"]
     for key in category.shown_keys():
         lines += _comment(category.doc_of(key), "  ")
-        last = last_name(key)
+        last = key.last_name
         if last in category.defaults:
             lines.append(f"  {last}: {json.dumps(category.defaults[last])}")
         else:
