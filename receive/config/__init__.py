@@ -22,7 +22,6 @@ from typing import Any, Self, final
 from receive.command.errors import ConfigError
 from receive.config.checks import check_combinations
 from receive.config.keys import CATEGORIES, KEYS, VIEWS, Key, Views, find_key
-from receive.config.masking import masked as masked_value
 from receive.config.sources import (
     Given,
     collect,
@@ -166,8 +165,14 @@ class Config(Views, Mapping[str, Any]):
         return len(CATEGORIES)
 
     def __repr__(self) -> str:
-        given = {name: masked_value(KEYS[name].secret, self[name]) for name in self._given}
+        given = {name: self._masked(name) for name in self._given}
         return f"Config.from_mapping({given!r})"
+
+    def _masked(self, name: str) -> object:
+        """Return a value as it may be shown."""
+        from receive.config.masking import masked  # noqa: PLC0415 (--help shows no value)
+
+        return masked(KEYS[name].secret, self[name])
 
     def names(self, category: str) -> list[str]:
         """Return the present names of the keys of `category`, without it."""
@@ -201,9 +206,8 @@ class Config(Views, Mapping[str, Any]):
             Leave out defaults.  Keys without a value are always left out.
         """
         names = self._given if given_only else KEYS
-        values = {name: self[name] for name in KEYS if name in names and self[name] is not None}
-        if masked:
-            values = {n: masked_value(KEYS[n].secret, value) for n, value in values.items()}
+        shown = self._masked if masked else self.__getitem__
+        values = {name: shown(name) for name in KEYS if name in names and self[name] is not None}
         return json.dumps(values, indent=2, ensure_ascii=False)
 
     def require_available(self, prefixes: Iterable[str]) -> None:
