@@ -50,13 +50,11 @@ class ConsumerGroup:
     def __init__(self, config: Config, pool: PoolSize) -> None:
         self._config = config
         self._pool = pool
-        self._names = config["reception.consumer"]
-        self._waits = bool(config["reception.backpressure"])
+        self._names = config.reception.consumer
+        self._waits = config.reception.backpressure
         self._share = ConsumerShare(pool, len(self._names))
         self.threads: list[ConsumerThread] = []
-        self.closed_sets = ClosedSets(
-            config["consumer.command"], config["consumer.command_timeout"]
-        )
+        self.closed_sets = ClosedSets(config.consumer.command, config.consumer.command_timeout)
 
     def load(self, model: TelescopeModel) -> None:
         """Make the consumers and start their threads.
@@ -75,7 +73,7 @@ class ConsumerGroup:
                 made.on_closed = self.closed_sets.add
             share = self._share.look(0, time.monotonic())
             self.threads.append(ConsumerThread(name, made, share))
-        if self._config["consumer.command"] and not closing:
+        if self._config.consumer.command and not closing:
             logger.warning(
                 "consumer.command is never run: no set is closed by reception.consumer = %s",
                 ",".join(self._names),

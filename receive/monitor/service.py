@@ -39,7 +39,7 @@ def monitor(config: Config, stop: StopRequest) -> Iterator[Status | None]:
     ConfigError, NetworkError
         If the token cannot be read, or the port not be bound.
     """
-    port = config["monitor.port"]
+    port = config.monitor.port
     if not port:
         yield None
         return
@@ -51,8 +51,8 @@ def monitor(config: Config, stop: StopRequest) -> Iterator[Status | None]:
 
     status = Status(stop)
     answers = Answers(status, read_token(config))
-    bound = config["monitor.bind_hostname"]
-    hosts = Hosts(bound, config["monitor.hosts"])
+    bound = config.monitor.bind_hostname
+    hosts = Hosts(bound, config.monitor.hosts)
     with Listener(bind(bound, port), answers, hosts) as listener:
         logger.info("Monitor: %s", listener.url)
         yield status

@@ -24,7 +24,7 @@ def read_token(config: Config) -> bytes | None:
     ConfigError
         If it cannot be read, or holds no token.  The message does not show what it holds.
     """
-    name = config[KEY]
+    name = config.monitor.token_file
     if name is None:
         return None
     place, path = f"{config.place_of(KEY)}: {KEY} {name}", Path(name)

@@ -76,14 +76,12 @@ class Receiver:
         self.dispatch = Dispatch(
             self.scans,
             self.consumers,
-            config["reception.max_scans"],
-            config["reception.max_dumps"],
+            config.reception.max_scans,
+            config.reception.max_dumps,
             self.source.scan_ended,
         )
         self._prefaulter = Prefaulter(self.state.memory, plan.layout.dump_bytes)
-        self._arrivals = Arrivals(
-            self.scans, config["reception.idle_timeout"], self._dump_timeout_s
-        )
+        self._arrivals = Arrivals(self.scans, config.reception.idle_timeout, self._dump_timeout_s)
         self._ended_by: EndedBy | None = None
 
     def run(self, ready_files: Sequence[Path] = ()) -> Outcome:
@@ -150,7 +148,7 @@ class Receiver:
     def _announce(self, ready_files: Sequence[Path]) -> None:
         host, ports = self.source.host, self.source.ports
         logger.info(
-            "Ready: %s %s, ports %s", self._config["reception.transport"], host, port_ranges(ports)
+            "Ready: %s %s, ports %s", self._config.reception.transport, host, port_ranges(ports)
         )
         for ready_file in ready_files:
             write_ready(ready_file, self._plan.address(self._config, host, ports))
@@ -214,8 +212,8 @@ def _shared_state(config: Config, plan: Plan, *, trusted: bool) -> SharedState:
         model_tolerance=(model.intervals_s * MATCH_INTERVALS * 2**32).astype("int64"),
         interval_ticks=round(plan.interval_s * 2**32),
         span_ticks=round(max(plan.pool.window, 2) * plan.interval_s * 2**32),
-        first_channel_id=plan.layout.first_channel + config["transmission.channel_id_offset"],
-        reject_unknown=config["reception.unknown_times"] == "reject",
-        backpressure=bool(config["reception.backpressure"]),
+        first_channel_id=plan.layout.first_channel + config.transmission.channel_id_offset,
+        reject_unknown=config.reception.unknown_times == "reject",
+        backpressure=config.reception.backpressure,
         trusted=trusted,
     )

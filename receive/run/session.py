@@ -52,7 +52,7 @@ def session(
         If it cannot begin, or nothing came before `reception.idle_timeout`.
     """
     source = model_source(config)
-    trial = Trial(config, source, writes="mswriter" in config["reception.consumer"])
+    trial = Trial(config, source, writes="mswriter" in config.reception.consumer)
     # While the trial runs, which takes as long.
     from receive.run.receiver import Receiver  # noqa: PLC0415
 

@@ -46,8 +46,8 @@ class Choice:
     @classmethod
     def of(cls, config: Config, category: str) -> Self:
         """Return what the keys ``CATEGORY.spectral_window`` and ``CATEGORY.field`` ask for."""
-        window, field = config[f"{category}.spectral_window"], config[f"{category}.field"]
-        return cls(window, field, category)
+        keys = config.reception if category == "reception" else config.reader
+        return cls(keys.spectral_window, keys.field, category)
 
 
 def choose(

@@ -33,17 +33,17 @@ def make_source(config: Config, ports: Sequence[int], dump_timeout_s: float) -> 
     dump_timeout_s
         How long an incomplete integration waits.
     """
-    reception = config["reception"]
-    return KINDS[reception["transport"]](
+    reception = config.reception
+    return KINDS[reception.transport](
         Listening(
-            host=reception["bind_hostname"],
-            interface=reception["interface_address"],
+            host=reception.bind_hostname,
+            interface=reception.interface_address,
             ports=ports,
-            buffer_bytes=reception["buffer_size"],
-            threads=reception["receiver_threads"],
+            buffer_bytes=reception.buffer_size,
+            threads=reception.receiver_threads,
             max_packet_bytes=config.max_packet_size_bytes(),
-            allowed=reception["sources"],
-            connect_timeout_s=reception["connect_timeout"],
+            allowed=reception.sources,
+            connect_timeout_s=reception.connect_timeout,
             dump_timeout_s=dump_timeout_s,
         )
     )
