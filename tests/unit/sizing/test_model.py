@@ -14,7 +14,7 @@ from receive.sizing.costs import LOOK_S, MEMORY, QUIET_S, WORK, Costs
 from receive.sizing.model import DEFAULT_SITE, WRITER_THREADS, Requirement, Site, limits, size
 from receive.sizing.report import lines
 from receive.sizing.shape import Shape, Wire
-from receive.stream.network.spead import LOST_CHECK_S
+from receive.stream.network.tcp import LOST_CHECK_S
 
 
 def costs(**cpu_s: float) -> Costs:
