@@ -237,7 +237,7 @@ def test_whatever_it_holds_nothing_is_written_elsewhere(members, kind):
         files = {name: b"x" for name in [INSIDE, *members] if name}
         try:
             content = archives.packed(kind, files)
-        except (UnicodeEncodeError, ValueError):
+        except (UnicodeEncodeError, ValueError, IndexError):  # zipfile cuts a name at a NUL
             return
         try:
             fetch(folder, content)
