@@ -176,19 +176,14 @@ class Observation:
         """Return what the subtables of the set will say."""
         array = self.array
         return SetDescription(
+            model=self.model(),
             telescope=array.telescope,
             observer="emu-simulate",
             project="simulated",
             field_name=self.field_name,
-            antenna_names=array.names,
             stations=array.names,
             mounts=(array.mount,) * len(array),
-            positions_m=array.positions_m,
             diameters_m=array.diameters_m,
-            channel_freq_hz=self.freq_hz,
-            channel_width_hz=np.full(self.channels, self.channel_width_hz),
-            corr_types=self.corr_types,
-            phase_centre_radec_rad=self.centre_rad,
             start_mjd_s=self.start_mjd_s,
             end_mjd_s=self.end_mjd_s,
         )

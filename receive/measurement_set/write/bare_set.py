@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from receive.model import TelescopeModel
+
 _RECEPTORS = {9: "XX", 10: "XY", 11: "YX", 12: "YY", 5: "RR", 6: "RL", 7: "LR", 8: "LL"}
 _TOPOCENTRIC = 5
 """MEAS_FREQ_REF of frequencies as the observatory measures them (casacore's MFrequency::TOPO)."""
@@ -32,37 +34,26 @@ class SetDescription:
 
     Attributes
     ----------
+    model
+        Antennas, channels, polarisations and phase centre (written as J2000).
     telescope, observer, project, field_name
         As people read them.
-    antenna_names, stations, mounts
+    stations, mounts
         One for each antenna.
-    positions_m
-        ITRF positions, (antennas, 3), metres.
     diameters_m
         (antennas,), metres.
-    channel_freq_hz, channel_width_hz
-        Centres and widths, (channels,), Hz.
-    corr_types
-        CORR_TYPE of each polarisation: 9..12 for XX XY YX YY, 5..8 for RR RL LR LL.
-    phase_centre_radec_rad
-        Right ascension and declination, J2000.
     start_mjd_s, end_mjd_s
         Beginning of the first and end of the last integration, MJD seconds, UTC.
     """
 
+    model: TelescopeModel
     telescope: str
     observer: str
     project: str
     field_name: str
-    antenna_names: Sequence[str]
     stations: Sequence[str]
     mounts: Sequence[str]
-    positions_m: NDArray[np.float64]
     diameters_m: NDArray[np.float64]
-    channel_freq_hz: NDArray[np.float64]
-    channel_width_hz: NDArray[np.float64]
-    corr_types: tuple[int, ...]
-    phase_centre_radec_rad: tuple[float, float]
     start_mjd_s: float
     end_mjd_s: float
 
@@ -83,24 +74,19 @@ def create_empty_set(path: Path, description: SetDescription) -> None:
 
 
 def _create(path: Path, description: SetDescription) -> None:
+    shape = [description.model.num_channels, description.model.num_pols]
     main = tables.required_ms_desc("MAIN")
-    main.update(tables.maketabdesc(_data_columns(description)))
-    with tables.default_ms(table_name(path), main) as table:
-        _add_source(table, path)
-    _fill_antennas(path, description)
-    _fill_spectra(path, description)
-    _fill_field(path, description)
-    _fill_observation(path, description)
-    _fill_states(path)
-
-
-def _data_columns(description: SetDescription) -> list[dict[str, Any]]:
-    """Return descriptions of the columns that the definition leaves open, and DATA."""
-    shape = [len(description.channel_freq_hz), len(description.corr_types)]
-    return [
+    # The columns that the definition leaves open.
+    columns = [
         tables.makearrcoldesc("DATA", 0j, ndim=2, shape=shape, valuetype="complex"),
         tables.makearrcoldesc("WEIGHT_SPECTRUM", 0.0, ndim=2, shape=shape, valuetype="float"),
     ]
+    main.update(tables.maketabdesc(columns))
+    with tables.default_ms(table_name(path), main) as table:
+        _add_source(table, path)
+    subtables = _antennas(description) | _spectra(description.model) | _observation(description)
+    for name, rows in subtables.items():
+        _fill(path / name, rows)
 
 
 def _add_source(table: Any, path: Path) -> None:
@@ -110,10 +96,10 @@ def _add_source(table: Any, path: Path) -> None:
     source.close()
 
 
-def _rows(path: Path, name: str, count: int, columns: dict[str, Any]) -> None:
-    """Fill a subtable with `count` rows; each column is a list or array of as many values."""
-    with tables.table(str(path / name), readonly=False, ack=False) as table:
-        table.addrows(count)
+def _fill(path: Path, columns: dict[str, Any]) -> None:
+    """Fill a subtable; each column is a list or array of as many values as there are rows."""
+    with tables.table(str(path), readonly=False, ack=False) as table:
+        table.addrows(len(next(iter(columns.values()))))
         for column, values in columns.items():
             if isinstance(values, list):
                 for row, value in enumerate(values):
@@ -122,32 +108,28 @@ def _rows(path: Path, name: str, count: int, columns: dict[str, Any]) -> None:
                 table.putcol(column, values)
 
 
-def _fill_antennas(path: Path, description: SetDescription) -> None:
-    count = len(description.antenna_names)
+def _antennas(description: SetDescription) -> dict[str, dict[str, Any]]:
+    """Return the columns of the subtables that have a row for each antenna."""
+    model = description.model
+    count = len(model.antennas)
+    numbers = np.arange(count, dtype=np.int32)
     middle = np.full(count, description.mid_mjd_s)
     whole = np.full(count, description.duration_s)
-    _rows(
-        path,
-        "ANTENNA",
-        count,
-        {
-            "NAME": list(description.antenna_names),
+    # All antennas follow the phase centre for the whole observation: a row each says so.
+    direction = np.tile(_direction(model), (count, 1, 1))
+    return {
+        "ANTENNA": {
+            "NAME": list(model.antennas.names),
             "STATION": list(description.stations),
             "TYPE": ["GROUND-BASED"] * count,
             "MOUNT": list(description.mounts),
-            "POSITION": np.asarray(description.positions_m, np.float64),
+            "POSITION": model.antennas.positions_m,
             "OFFSET": np.zeros((count, 3)),
             "DISH_DIAMETER": np.asarray(description.diameters_m, np.float64),
             "FLAG_ROW": np.zeros(count, bool),
         },
-    )
-    letters = list("RL" if _is_circular(description.corr_types) else "XY")
-    _rows(
-        path,
-        "FEED",
-        count,
-        {
-            "ANTENNA_ID": np.arange(count, dtype=np.int32),
+        "FEED": {
+            "ANTENNA_ID": numbers,
             "FEED_ID": np.zeros(count, np.int32),
             "SPECTRAL_WINDOW_ID": np.full(count, -1, np.int32),
             "TIME": middle,
@@ -155,20 +137,13 @@ def _fill_antennas(path: Path, description: SetDescription) -> None:
             "NUM_RECEPTORS": np.full(count, 2, np.int32),
             "BEAM_ID": np.full(count, -1, np.int32),
             "BEAM_OFFSET": np.zeros((count, 2, 2)),
-            "POLARIZATION_TYPE": [letters] * count,
+            "POLARIZATION_TYPE": [list(_receptors(model))] * count,
             "POL_RESPONSE": np.tile(np.eye(2, dtype=np.complex64), (count, 1, 1)),
             "POSITION": np.zeros((count, 3)),
             "RECEPTOR_ANGLE": np.zeros((count, 2)),
         },
-    )
-    # All antennas follow the phase centre for the whole observation: a row each says so.
-    direction = np.tile(_direction(description), (count, 1, 1))
-    _rows(
-        path,
-        "POINTING",
-        count,
-        {
-            "ANTENNA_ID": np.arange(count, dtype=np.int32),
+        "POINTING": {
+            "ANTENNA_ID": numbers,
             "TIME": middle,
             "INTERVAL": whole,
             "NAME": [description.field_name] * count,
@@ -178,25 +153,24 @@ def _fill_antennas(path: Path, description: SetDescription) -> None:
             "TARGET": direction,
             "TRACKING": np.ones(count, bool),
         },
-    )
+    }
 
 
-def _fill_spectra(path: Path, description: SetDescription) -> None:
-    freq = np.asarray(description.channel_freq_hz, np.float64)
-    width = np.asarray(description.channel_width_hz, np.float64)
-    _rows(
-        path,
-        "SPECTRAL_WINDOW",
-        1,
-        {
-            "NUM_CHAN": np.array([len(freq)], np.int32),
+def _spectra(model: TelescopeModel) -> dict[str, dict[str, Any]]:
+    """Return the columns of the subtables of channels and polarisations, one row each."""
+    width_hz = np.abs(model.channel_width_hz)
+    letters = _receptors(model)
+    products = [[letters.index(c) for c in _RECEPTORS[t]] for t in model.corr_types]
+    return {
+        "SPECTRAL_WINDOW": {
+            "NUM_CHAN": np.array([model.num_channels], np.int32),
             "NAME": ["SPW-0"],
-            "REF_FREQUENCY": np.array([freq[0]]),
-            "CHAN_FREQ": [freq],
-            "CHAN_WIDTH": [width],
-            "EFFECTIVE_BW": [np.abs(width)],
-            "RESOLUTION": [np.abs(width)],
-            "TOTAL_BANDWIDTH": np.array([np.abs(width).sum()]),
+            "REF_FREQUENCY": model.channel_freq_hz[:1],
+            "CHAN_FREQ": [model.channel_freq_hz],
+            "CHAN_WIDTH": [model.channel_width_hz],
+            "EFFECTIVE_BW": [width_hz],
+            "RESOLUTION": [width_hz],
+            "TOTAL_BANDWIDTH": np.array([width_hz.sum()]),
             "MEAS_FREQ_REF": np.array([_TOPOCENTRIC], np.int32),
             "NET_SIDEBAND": np.array([1], np.int32),
             "IF_CONV_CHAIN": np.array([0], np.int32),
@@ -204,39 +178,25 @@ def _fill_spectra(path: Path, description: SetDescription) -> None:
             "FREQ_GROUP_NAME": ["all"],
             "FLAG_ROW": np.array([False]),
         },
-    )
-    letters = "RL" if _is_circular(description.corr_types) else "XY"
-    products = [[letters.index(c) for c in _RECEPTORS[t]] for t in description.corr_types]
-    _rows(
-        path,
-        "POLARIZATION",
-        1,
-        {
-            "NUM_CORR": np.array([len(description.corr_types)], np.int32),
-            "CORR_TYPE": [np.array(description.corr_types, np.int32)],
+        "POLARIZATION": {
+            "NUM_CORR": np.array([model.num_pols], np.int32),
+            "CORR_TYPE": [np.array(model.corr_types, np.int32)],
             "CORR_PRODUCT": [np.array(products, np.int32)],
             "FLAG_ROW": np.array([False]),
         },
-    )
-    _rows(
-        path,
-        "DATA_DESCRIPTION",
-        1,
-        {
+        "DATA_DESCRIPTION": {
             "SPECTRAL_WINDOW_ID": np.array([0], np.int32),
             "POLARIZATION_ID": np.array([0], np.int32),
             "FLAG_ROW": np.array([False]),
         },
-    )
+    }
 
 
-def _fill_field(path: Path, description: SetDescription) -> None:
-    direction = _direction(description)
-    _rows(
-        path,
-        "FIELD",
-        1,
-        {
+def _observation(description: SetDescription) -> dict[str, dict[str, Any]]:
+    """Return the columns of the subtables of field, observation and correlator, one row each."""
+    direction = _direction(description.model)
+    return {
+        "FIELD": {
             "NAME": [description.field_name],
             "CODE": [""],
             "TIME": np.array([description.start_mjd_s]),
@@ -247,12 +207,7 @@ def _fill_field(path: Path, description: SetDescription) -> None:
             "SOURCE_ID": np.array([0], np.int32),
             "FLAG_ROW": np.array([False]),
         },
-    )
-    _rows(
-        path,
-        "SOURCE",
-        1,
-        {
+        "SOURCE": {
             "SOURCE_ID": np.array([0], np.int32),
             "TIME": np.array([description.mid_mjd_s]),
             "INTERVAL": np.array([description.duration_s]),
@@ -264,15 +219,7 @@ def _fill_field(path: Path, description: SetDescription) -> None:
             "DIRECTION": direction,
             "PROPER_MOTION": np.zeros((1, 2)),
         },
-    )
-
-
-def _fill_observation(path: Path, description: SetDescription) -> None:
-    _rows(
-        path,
-        "OBSERVATION",
-        1,
-        {
+        "OBSERVATION": {
             "TELESCOPE_NAME": [description.telescope],
             "OBSERVER": [description.observer],
             "PROJECT": [description.project],
@@ -281,15 +228,7 @@ def _fill_observation(path: Path, description: SetDescription) -> None:
             "RELEASE_DATE": np.array([description.end_mjd_s]),
             "FLAG_ROW": np.array([False]),
         },
-    )
-
-
-def _fill_states(path: Path) -> None:
-    _rows(
-        path,
-        "STATE",
-        1,
-        {
+        "STATE": {
             "SIG": np.array([True]),
             "REF": np.array([False]),
             "CAL": np.array([0.0]),
@@ -298,25 +237,20 @@ def _fill_states(path: Path) -> None:
             "OBS_MODE": ["OBSERVE_TARGET#ON_SOURCE"],
             "FLAG_ROW": np.array([False]),
         },
-    )
-    _rows(
-        path,
-        "PROCESSOR",
-        1,
-        {
+        "PROCESSOR": {
             "TYPE": ["CORRELATOR"],
             "SUB_TYPE": ["SIMULATED"],
             "TYPE_ID": np.array([-1], np.int32),
             "MODE_ID": np.array([-1], np.int32),
             "FLAG_ROW": np.array([False]),
         },
-    )
+    }
 
 
-def _direction(description: SetDescription) -> NDArray[np.float64]:
+def _direction(model: TelescopeModel) -> NDArray[np.float64]:
     """Return the phase centre as casacore keeps directions: a polynomial of degree 0, (1, 2)."""
-    return np.array([description.phase_centre_radec_rad])
+    return np.array([model.phase_centre_radec_rad])
 
 
-def _is_circular(corr_types: tuple[int, ...]) -> bool:
-    return _RECEPTORS[corr_types[0]][0] in "RL"
+def _receptors(model: TelescopeModel) -> str:
+    return "RL" if _RECEPTORS[model.corr_types[0]][0] in "RL" else "XY"

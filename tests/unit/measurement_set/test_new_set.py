@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from casacore import tables
 
 from receive.measurement_set.write.bare_set import SetDescription, create_empty_set
+from receive.model import Antennas
+from tests.unit.measurement_set.writing import make_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,25 +36,26 @@ SUBTABLES = [
 ]
 
 
-def describe(**changes: Any) -> SetDescription:
-    values: dict[str, Any] = {
-        "telescope": "MeerKAT",
-        "observer": "someone",
-        "project": "a project",
-        "field_name": "Field",
-        "antenna_names": ("m000", "m001"),
-        "stations": ("p0", "p1"),
-        "mounts": ("ALT-AZ", "ALT-AZ"),
-        "positions_m": POSITIONS,
-        "diameters_m": np.array([13.5, 15.0]),
-        "channel_freq_hz": FREQ_HZ,
-        "channel_width_hz": np.full(3, 2e6),
-        "corr_types": (9, 10, 11, 12),
-        "phase_centre_radec_rad": (1.25, -0.5),
-        "start_mjd_s": START,
-        "end_mjd_s": END,
-    }
-    return SetDescription(**{**values, **changes})
+def describe(corr_types: tuple[int, ...] = (9, 10, 11, 12)) -> SetDescription:
+    model = replace(
+        make_model(antennas=2, channels=3),
+        antennas=Antennas(("m000", "m001"), POSITIONS),
+        channel_freq_hz=FREQ_HZ,
+        channel_width_hz=np.full(3, 2e6),
+        corr_types=corr_types,
+    )
+    return SetDescription(
+        model=model,
+        telescope="MeerKAT",
+        observer="someone",
+        project="a project",
+        field_name="Field",
+        stations=("p0", "p1"),
+        mounts=("ALT-AZ", "ALT-AZ"),
+        diameters_m=np.array([13.5, 15.0]),
+        start_mjd_s=START,
+        end_mjd_s=END,
+    )
 
 
 @pytest.fixture
@@ -124,7 +128,7 @@ def test_polarisations(
     tmp_path: Path, corr_types: tuple[int, ...], letters: list[str], products: list[list[int]]
 ) -> None:
     path = tmp_path / "pols.ms"
-    create_empty_set(path, describe(corr_types=corr_types))
+    create_empty_set(path, describe(corr_types))
     assert tuple(column(path, "POLARIZATION", "CORR_TYPE")[0]) == corr_types
     assert column(path, "POLARIZATION", "NUM_CORR")[0] == len(corr_types)
     np.testing.assert_array_equal(column(path, "POLARIZATION", "CORR_PRODUCT")[0], products)
