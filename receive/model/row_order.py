@@ -2,7 +2,7 @@
 
 A baseline is a pair of antennas and a number: the k-th row of that pair within its integration.
 Here pairs are packed into one integer, repeats are numbered, and the union over all integrations
-is put in order.  Used by `receive.model.rows` alone.
+is put in order.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def unpack(code: Ints) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     return (code >> 32).astype(np.int32), (code & _LOW_HALF).astype(np.int32)
 
 
-def repeat_numbers(group: Ints, code: Ints) -> Ints:
+def repeat_numbers(group: NDArray[Any], code: Ints) -> Ints:
     """Return the number of each code among its repeats in its group: from 0, as they come."""
     # lexsort is stable, so equal pairs stay in order.
     order = np.lexsort((code, group))

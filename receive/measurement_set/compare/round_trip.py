@@ -34,7 +34,7 @@ from receive.measurement_set.compare.tables import (
     Selection,
     compare_paths,
     open_quietly,
-    subtable_paths,
+    subtables_of,
 )
 from receive.measurement_set.compare.values import Tally, Tolerances, differing, differing_bits
 from receive.measurement_set.read.columns import read_cells, row_slices
@@ -135,13 +135,13 @@ class RoundTrip(Comparison):
     def subtables(self, parent: str, a: Any, b: Any) -> None:
         """Compare subtables; those that every received set has may be new in B."""
         if parent == MAIN:
-            new = (subtable_paths(b).keys() - subtable_paths(a).keys()) & {*_ALWAYS_WRITTEN}
+            new = (subtables_of(b).keys() - subtables_of(a).keys()) & {*_ALWAYS_WRITTEN}
             self.report.not_compared += [f"{name}: A has none" for name in sorted(new)]
             ignore = (*self.selection.ignore, *new)
             self.selection = Selection(ignore=ignore, subtables=self.selection.subtables)
         super().subtables(parent, a, b)
 
-    def subtable(self, name: str, path_a: str, path_b: str) -> None:
+    def subtable(self, name: str, path_a: Path, path_b: Path) -> None:
         """Compare a subtable; HISTORY may have grown."""
         a, b = open_quietly(path_a), open_quietly(path_b)
         if name == "HISTORY" and b.nrows() > a.nrows():

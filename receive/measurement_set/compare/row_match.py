@@ -14,6 +14,7 @@ import numpy as np
 
 from receive.measurement_set.compare.report import MAIN, Report, Where, plural
 from receive.measurement_set.read.columns import read_cells, row_slices
+from receive.model.row_order import pack, repeat_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -128,15 +129,8 @@ def _same_antennas(a: Any, b: Any) -> bool:
 
 def _keys(table: Any) -> list[NDArray[Any]]:
     """Return time, antennas and which repeat of a baseline within a time, one array each."""
-    columns = [np.asarray(table.getcol(name)) for name in _KEYS]
-    order = np.lexsort(columns[::-1])
-    ordered = [column[order] for column in columns]
-    new = np.ones(len(order), dtype=bool)
-    new[1:] = _changes(ordered)
-    numbers = np.arange(len(order))
-    repeat = np.empty(len(order), dtype=np.int64)
-    repeat[order] = numbers - np.maximum.accumulate(np.where(new, numbers, 0))
-    return [*columns, repeat]
+    time_s, antenna1, antenna2 = (np.asarray(table.getcol(name)) for name in _KEYS)
+    return [time_s, antenna1, antenna2, repeat_numbers(time_s, pack(antenna1, antenna2))]
 
 
 def _pair(

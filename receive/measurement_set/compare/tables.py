@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from casacore.tables import table as open_table
@@ -21,13 +20,17 @@ from receive.measurement_set import casacore_thread
 from receive.measurement_set.compare.report import MAIN, Report, Where, plural
 from receive.measurement_set.compare.values import Tally, Tolerances, compare_cells, same
 from receive.measurement_set.read.columns import read_cells, row_slices
-from receive.measurement_set.read.opening import open_main_table
+from receive.measurement_set.read.opening import (
+    NO_LOCK,
+    is_subtable,
+    open_main_table,
+    subtable_paths,
+)
 from receive.measurement_set.read.table_name import table_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-_SUBTABLE = "Table: "
+    from pathlib import Path
 
 #: Main-table keyword of casacore's own: a sorted view of the set inside the set.
 _SORTED_TABLE = "SORTED_TABLE"
@@ -85,7 +88,7 @@ class Comparison:
     selection: Selection
     tolerances: Tolerances
     report: Report = field(default_factory=Report)
-    _seen: set[str] = field(default_factory=set)
+    _seen: set[Path] = field(default_factory=set)
 
     def tables(self, name: str, a: Any, b: Any) -> None:
         """Compare two tables with everything in them."""
@@ -154,7 +157,7 @@ class Comparison:
 
     def subtables(self, parent: str, a: Any, b: Any) -> None:
         """Compare the tables that the keywords of two tables refer to."""
-        in_a, in_b = subtable_paths(a), subtable_paths(b)
+        in_a, in_b = subtables_of(a), subtables_of(b)
         for keyword in [*in_a, *(key for key in in_b if key not in in_a)]:
             name = keyword if parent == MAIN else f"{parent}/{keyword}"
             if not self.selection.takes_table(name):
@@ -169,7 +172,7 @@ class Comparison:
                 self._seen.add(in_a[keyword])
                 self.subtable(name, in_a[keyword], in_b[keyword])
 
-    def subtable(self, name: str, path_a: str, path_b: str) -> None:
+    def subtable(self, name: str, path_a: Path, path_b: Path) -> None:
         """Compare a subtable that both sets have."""
         self.tables(name, open_quietly(path_a), open_quietly(path_b))
 
@@ -241,7 +244,7 @@ def column_pairs(
         yield cut, read_cells(a, column, cut), read_cells(b, column, cut)
 
 
-def open_quietly(path: str) -> Any:
+def open_quietly(path: Path) -> Any:
     """Open a table to look at it: without a word, without a lock.
 
     Raises
@@ -250,24 +253,16 @@ def open_quietly(path: str) -> Any:
         It cannot be opened.
     """
     try:
-        return open_table(table_name(Path(path)), ack=False, lockoptions={"option": "usernoread"})
+        return open_table(table_name(path), ack=False, lockoptions=NO_LOCK)
     except RuntimeError as error:
         raise InputError(f"{path} cannot be opened as a table: {one_line(error)}") from error
 
 
-def subtable_paths(table: Any) -> dict[str, str]:
-    """Return the paths of a table's subtables by their keywords."""
-    keywords = table.getkeywords()
-    return {
-        key: str(value).removeprefix(_SUBTABLE).strip()
-        for key, value in keywords.items()
-        if is_subtable(value) and key != _SORTED_TABLE
-    }
-
-
-def is_subtable(value: Any) -> bool:
-    """Tell whether a keyword's value refers to a subtable."""
-    return isinstance(value, str) and value.startswith(_SUBTABLE)
+def subtables_of(table: Any) -> dict[str, Path]:
+    """Return the paths of a table's subtables by their keywords, but for a view of itself."""
+    found = subtable_paths(table)
+    found.pop(_SORTED_TABLE, None)
+    return found
 
 
 def kind_of(table: Any, column: str) -> str:
@@ -298,7 +293,7 @@ def check_names(selection: Selection, tolerances: Tolerances, a: Any, b: Any) ->
         Naming the first.
     """
     known = set(a.colnames()) | set(b.colnames())
-    tables = subtable_paths(a).keys() | subtable_paths(b).keys()
+    tables = subtables_of(a).keys() | subtables_of(b).keys()
     for name in [*selection.columns, *selection.ignore, *tolerances.atol_of, *tolerances.rtol_of]:
         column_or_table = name.split("/", 1)[0]
         candidates = tables if "/" in name else known | tables

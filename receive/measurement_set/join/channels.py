@@ -16,7 +16,8 @@ from receive.measurement_set import casacore_thread
 from receive.measurement_set.join.joined import Joined
 from receive.measurement_set.join.order import Gaps, order
 from receive.measurement_set.join.pieces import other_history
-from receive.measurement_set.read.opening import open_main_table
+from receive.measurement_set.read.opening import NO_LOCK, open_main_table, open_subtable
+from receive.measurement_set.write.empty_set import WRITTEN_COLUMNS
 from receive.measurement_set.write.placing import Place
 from receive.measurement_set.write.space import check_free_space, required_bytes
 from receive.measurement_set.write.subtable_copy import (
@@ -34,18 +35,6 @@ if TYPE_CHECKING:
     from receive.measurement_set.join.pieces import Piece
 
 log = logging.getLogger(__name__)
-
-_NO_LOCK = {"option": "usernoread"}
-_SUBTABLE = "Table: "
-_WRITTEN = frozenset(
-    (
-        *("UVW", "TIME", "TIME_CENTROID", "INTERVAL", "EXPOSURE", "ANTENNA1", "ANTENNA2"),
-        *("DATA_DESC_ID", "FIELD_ID", "SCAN_NUMBER", "ARRAY_ID", "OBSERVATION_ID"),
-        *("DATA", "FLAG", "FLAG_ROW", "WEIGHT", "SIGMA", "WEIGHT_SPECTRUM"),
-        *("PROCESSOR_ID", "STATE_ID", "FEED1", "FEED2", "FLAG_CATEGORY"),
-    )
-)
-"""Columns of the joined set; a piece's others are left out."""
 
 
 def join_channels(out: Path, pieces: Sequence[Piece], *, gaps: Gaps, overwrite: bool) -> int:
@@ -149,7 +138,7 @@ def _columns(pieces: Sequence[Piece]) -> set[str]:
     for piece in pieces:
         with open_main_table(piece.path) as table:
             names.update(table.colnames())
-    return names - _WRITTEN
+    return names - WRITTEN_COLUMNS
 
 
 def _make_template(folder: Path, blocks: Sequence[Block], data_desc_id: int) -> None:
@@ -168,7 +157,7 @@ def _make_template(folder: Path, blocks: Sequence[Block], data_desc_id: int) -> 
     with tables.table(str(folder), readonly=False, ack=False) as copy:
         for name, reference in subtable_keywords(folder, names).items():
             copy.putkeyword(name, reference)
-    with tables.table(str(folder / "DATA_DESCRIPTION"), ack=False, lockoptions=_NO_LOCK) as table:
+    with tables.table(str(folder / "DATA_DESCRIPTION"), ack=False, lockoptions=NO_LOCK) as table:
         window = int(table.getcell("SPECTRAL_WINDOW_ID", data_desc_id))
     for name in ("SPECTRAL_WINDOW", "SYSCAL"):
         if (folder / name).is_dir():
@@ -205,8 +194,7 @@ def _join_subtable(folder: Path, name: str, blocks: Sequence[Block], window: int
 def _open_subtable(path: Path, name: str) -> Any:
     """Open a subtable where it lies: in another set, if this one refers to others."""
     with open_main_table(path) as main:
-        where = str(main.getkeyword(name)).removeprefix(_SUBTABLE)
-    return tables.table(where, ack=False, lockoptions=_NO_LOCK)
+        return open_subtable(path, name, main)
 
 
 def _join_cell(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from receive.measurement_set.compare.report import MAIN
 from receive.measurement_set.compare.tables import Comparison, Selection
 from receive.measurement_set.compare.values import Tolerances
 from receive.measurement_set.read.columns import read_cells, row_slices
-from receive.measurement_set.read.opening import open_main_table
+from receive.measurement_set.read.opening import open_main_table, open_subtable, subtable_paths
 from receive.measurement_set.read.reader import open_set
 from receive.measurement_set.read.table_name import WORK, table_name
 from receive.measurement_set.read.texts import read_texts
@@ -190,11 +190,7 @@ def other_history(pieces: Sequence[Piece]) -> list[str]:
 
 def _history(path: Path) -> list[str]:
     with open_main_table(path) as table:
-        keyword: Any = table.getkeywords().get("HISTORY")
-        if keyword is None:
+        if "HISTORY" not in subtable_paths(table):
             return []
-        from casacore import tables  # noqa: PLC0415 - beside its only use
-
-        name = keyword.removeprefix("Table: ")
-        with tables.table(name, ack=False, lockoptions={"option": "usernoread"}) as history:
+        with open_subtable(path, "HISTORY", table) as history:
             return read_texts(history, "MESSAGE") if history.nrows() else []

@@ -27,7 +27,7 @@ _SUBTABLE = "Table: "
 _LOCK_REFUSED = "lock on table"
 _LOCK_HELD = ("Resource temporarily unavailable", "Permission denied")
 # Never takes a lock: reading must not make a writer of the same set wait, nor wait for one.
-_NO_LOCK = {"option": "usernoread"}
+NO_LOCK = {"option": "usernoread"}
 
 
 def open_main_table(path: Path, *, visibilities: str | None = "DATA") -> Any:
@@ -96,17 +96,29 @@ def open_subtable(path: Path, name: str, main: Any = None) -> Any:
     InputError
         If it is missing or damaged.
     """
-    table = _open(path) if main is None else main
-    keyword = table.getkeyword(name) if name in table.keywordnames() else None
-    if not isinstance(keyword, str) or not keyword.startswith(_SUBTABLE):
+    folder = subtable_paths(_open(path) if main is None else main).get(name)
+    if folder is None:
         raise InputError(f"{path} is damaged: its keyword {name} refers to no subtable")
-    folder = Path(keyword.removeprefix(_SUBTABLE))
     if not (folder / "table.dat").exists():
         where = (
             "" if folder.parent.resolve() == path.resolve() else f" where it should be, {folder}"
         )
         raise InputError(f"{path} is damaged: its subtable {name} is missing{where}")
     return _open(folder)
+
+
+def is_subtable(value: Any) -> bool:
+    """Tell whether a keyword's value refers to a subtable."""
+    return isinstance(value, str) and value.startswith(_SUBTABLE)
+
+
+def subtable_paths(table: Any) -> dict[str, Path]:
+    """Return where the subtables of a table lie, by keyword."""
+    return {
+        name: Path(value.removeprefix(_SUBTABLE))
+        for name, value in table.getkeywords().items()
+        if is_subtable(value)
+    }
 
 
 def damaged(path: Path, error: Exception, doing: str) -> InputError:
@@ -133,7 +145,7 @@ def unusual(path: Path, error: Exception) -> InputError:
 
 def _open(path: Path) -> Any:
     try:
-        return tables.table(table_name(path), ack=False, lockoptions=_NO_LOCK)
+        return tables.table(table_name(path), ack=False, lockoptions=NO_LOCK)
     except RuntimeError as error:
         raise damaged(path, error, "opening it") from None
 

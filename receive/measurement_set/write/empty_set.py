@@ -15,6 +15,7 @@ from casacore import tables
 
 from receive.command.errors import InputError
 from receive.measurement_set.read.measures import uvw_is_usable
+from receive.measurement_set.read.opening import subtable_paths
 from receive.measurement_set.read.table_name import table_name
 from receive.measurement_set.tiled.headers import (
     check_tiled_header,
@@ -32,7 +33,6 @@ from receive.measurement_set.write.subtable_copy import (
     cut_to_channels,
     row_count,
     subtable_keywords,
-    subtable_sources,
 )
 
 if TYPE_CHECKING:
@@ -92,6 +92,9 @@ _COMMENTS = {
     "FLAG_ROW": "Row flag - flag all data in this row if True",
     _CATEGORY_COLUMN: "The flag category, NUM_CAT flags for each datum",
 }
+WRITTEN_COLUMNS = frozenset((*_COMMENTS, *_CONSTANT_COLUMNS))
+"""Columns of the main table of a new set."""
+
 _ZERO = {"?": False, "<i4": 0, "<f4": 0.0, "<f8": 0.0, "<c8": 0j}
 _VALUE_TYPE = {"?": "boolean", "<i4": "int", "<f4": "float", "<f8": "double", "<c8": "complex"}
 _DIRECT_FIXED_SHAPE = 5
@@ -191,7 +194,7 @@ def _begin_history(target: Path, template_path: Path, lines: Sequence[str]) -> N
 
 def _needed_bytes(template: Any, history: Sequence[str]) -> int:
     """Return what the subtables take, and a table of two rows."""
-    subtables = sum(map(folder_bytes, subtable_sources(template).values()))
+    subtables = sum(map(folder_bytes, subtable_paths(template).values()))
     # Cutting them to channels makes a copy, and lines of HISTORY lie there twice at most.
     return 2 * subtables + 2 * sum(map(len, history)) + EMPTY_SET_BYTES
 

@@ -27,7 +27,6 @@ from receive.measurement_set.write import lock
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from receive.measurement_set.tiled.tiles import TiledColumn
     from receive.measurement_set.write.file_layout import SetLayout
 
 LAYOUT = "layout.json"
@@ -218,24 +217,17 @@ class GrowingFiles:
 def install(folder: Path, layout: SetLayout, dumps: int) -> None:
     """Give a set that nobody writes the headers and the lengths for so many dumps."""
     for name, content in layout.header_files(dumps * layout.dump_rows).items():
-        _set_content(folder / name, content)
+        _set_content(folder / name, content, len(content))
     for column in layout.columns:
-        _set_length(folder, column, dumps)
+        _set_content(folder / column.data_name, b"", column.tiling.file_bytes_of_dumps(dumps))
 
 
-def _set_content(path: Path, content: bytes) -> None:
+def _set_content(path: Path, content: bytes, length: int) -> None:
+    """Give a file its first bytes and its length; the bytes between stay as they are."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         write_all(descriptor, content, 0)
-        os.ftruncate(descriptor, len(content))
-    finally:
-        os.close(descriptor)
-
-
-def _set_length(folder: Path, column: TiledColumn, dumps: int) -> None:
-    descriptor = os.open(folder / column.data_name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        os.ftruncate(descriptor, column.tiling.file_bytes_of_dumps(dumps))
+        os.ftruncate(descriptor, length)
     finally:
         os.close(descriptor)
 

@@ -16,7 +16,7 @@ from casacore import tables
 
 from receive.command.errors import InputError
 from receive.measurement_set.read.measures import unit_factor
-from receive.measurement_set.read.opening import REQUIRED_SUBTABLES
+from receive.measurement_set.read.opening import NO_LOCK, REQUIRED_SUBTABLES, subtable_paths
 from receive.measurement_set.read.texts import read_cell
 from receive.measurement_set.write.left_out import (
     COPYING,
@@ -32,12 +32,8 @@ log = logging.getLogger(__name__)
 
 MADE_IF_MISSING = ("FEED", "FLAG_CMD", "HISTORY", "OBSERVATION", "POINTING", "PROCESSOR", "STATE")
 
-_TABLE_PREFIX = "Table: "
 _FIXED_SHAPE = 4
 """Option of a column whose arrays all have the shape of its description."""
-
-# Never takes a lock: a template may be in use elsewhere, or lie where nothing can be written.
-_NO_LOCK = {"option": "usernoread"}
 
 
 def copy_subtables(template: Any, template_path: Path, target: Path) -> list[str]:
@@ -62,7 +58,7 @@ def copy_subtables(template: Any, template_path: Path, target: Path) -> list[str
     InputError
         If one is missing or damaged.
     """
-    sources = subtable_sources(template)
+    sources = subtable_paths(template)
     missing = [name for name in REQUIRED_SUBTABLES if name not in sources]
     if missing:
         raise InputError(
@@ -83,15 +79,6 @@ def copy_subtables(template: Any, template_path: Path, target: Path) -> list[str
     return names
 
 
-def subtable_sources(template: Any) -> dict[str, Path]:
-    """Return where the subtables of a set lie, by name."""
-    return {
-        name: Path(value.removeprefix(_TABLE_PREFIX))
-        for name, value in template.getkeywords().items()
-        if isinstance(value, str) and value.startswith(_TABLE_PREFIX)
-    }
-
-
 def _make_subtable(name: str, target: Path) -> None:
     with tables.default_ms_subtable(name, str(target)) as table:
         if name == "OBSERVATION":
@@ -109,7 +96,7 @@ def _copy_subtable(name: str, source: Path, target: Path, template_path: Path) -
     log.debug("%s%s", COPYING, name)
     inside = source.parent.resolve() == template_path.resolve()
     try:
-        with tables.table(str(source), ack=False, lockoptions=_NO_LOCK) as subtable:
+        with tables.table(str(source), ack=False, lockoptions=NO_LOCK) as subtable:
             _touch(subtable)
             if not inside:
                 # A reference table's, or one that several sets share.
@@ -159,7 +146,7 @@ def copy_folder(source: Path, target: Path) -> None:
 
 def row_count(target: Path, name: str) -> int:
     """Return the number of rows of a subtable."""
-    with tables.table(str(target / name), ack=False, lockoptions=_NO_LOCK) as subtable:
+    with tables.table(str(target / name), ack=False, lockoptions=NO_LOCK) as subtable:
         return int(subtable.nrows())
 
 
@@ -181,9 +168,9 @@ def cut_to_channels(target: Path, data_desc_id: int, start: int, count: int) -> 
         If the window does not have these channels.
     """
     path = target / "SPECTRAL_WINDOW"
-    with tables.table(str(target / "DATA_DESCRIPTION"), ack=False, lockoptions=_NO_LOCK) as table:
+    with tables.table(str(target / "DATA_DESCRIPTION"), ack=False, lockoptions=NO_LOCK) as table:
         window = int(table.getcell("SPECTRAL_WINDOW_ID", data_desc_id))
-    with tables.table(str(path), ack=False, lockoptions=_NO_LOCK) as windows:
+    with tables.table(str(path), ack=False, lockoptions=NO_LOCK) as windows:
         # What NUM_CHAN says may be wrong, or not be there: nobody looks at it but people.
         channels = len(windows.getcell("CHAN_FREQ", window))
         agrees = "NUM_CHAN" in windows.colnames() and windows.getcell("NUM_CHAN", window) == count
@@ -208,7 +195,7 @@ def cut_to_channels(target: Path, data_desc_id: int, start: int, count: int) -> 
 def free_shapes(path: Path) -> None:
     """Rewrite a subtable whose arrays have fixed shapes, which cannot be cut, with free ones."""
     fresh = path.with_name(f"{path.name}.fresh")
-    with tables.table(str(path), ack=False, lockoptions=_NO_LOCK) as table:
+    with tables.table(str(path), ack=False, lockoptions=NO_LOCK) as table:
         description = table.getdesc()
         fixed = [name for name in table.colnames() if description[name]["option"] & _FIXED_SHAPE]
         if not fixed:
@@ -276,4 +263,4 @@ def _cut_cell(table: Any, column: str, row: int, channels: int, taken: slice) ->
 
 def subtable_keywords(target: Path, names: list[str]) -> Mapping[str, str]:
     """Return the main table's keywords for its subtables."""
-    return {name: f"{_TABLE_PREFIX}{target / name}" for name in names}
+    return {name: f"Table: {target / name}" for name in names}
