@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
 from receive import __version__
 from receive.account.outcome import Outcome, summary
-from receive.monitor.exposition import CONTENT_TYPE
 from receive.monitor.metrics import render
 from receive.monitor.token import is_allowed
 
@@ -53,7 +53,7 @@ def plain(status: HTTPStatus, text: str, **headers: str) -> Answer:
 
 
 class Answers:
-    """Answers requests about one run.
+    """Answers requests about one run, in one thread.
 
     Parameters
     ----------
@@ -66,7 +66,6 @@ class Answers:
     def __init__(self, status: Status, token: bytes | None) -> None:
         self._status = status
         self._token = token
-        self._making = threading.Lock()
         self._kept: dict[str, tuple[float, View, Answer]] = {}
         self._readers: dict[str, Callable[[], Answer]] = {
             "/": lambda: Answer(HTTPStatus.OK, PATHS.encode()),
@@ -113,14 +112,13 @@ class Answers:
         return plain(HTTPStatus.ACCEPTED, "stopping" if begun else "the end has begun already")
 
     def _keep(self, path: str, make: Callable[[View], Answer]) -> Answer:
-        with self._making:
-            now_s, view = time.monotonic(), self._status.view()
-            made_s, of, answer = self._kept.get(path, (now_s - KEPT_S, view, None))
-            same = of.state is view.state and of.snapshot is view.snapshot
-            if answer is None or not same or now_s - made_s >= KEPT_S:
-                answer = make(view)
-                self._kept[path] = (now_s, view, answer)
-            return answer
+        now_s, view = time.monotonic(), self._status.view()
+        made_s, of, answer = self._kept.get(path, (now_s - KEPT_S, view, None))
+        same = of.state is view.state and of.snapshot is view.snapshot
+        if answer is None or not same or now_s - made_s >= KEPT_S:
+            answer = make(view)
+            self._kept[path] = (now_s, view, answer)
+        return answer
 
 
 def _told(good: str, trouble: str | None) -> Answer:
@@ -130,7 +128,7 @@ def _told(good: str, trouble: str | None) -> Answer:
 
 
 def _metrics(view: View) -> Answer:
-    return Answer(HTTPStatus.OK, render(view).encode(), CONTENT_TYPE)
+    return Answer(HTTPStatus.OK, render(view), CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def _summary(view: View) -> Answer:

@@ -1,4 +1,4 @@
-"""The port: bound with clear errors, served by a bounded number of threads.
+"""The port: bound with clear errors, and served in a thread of its own with a loop of its own.
 
 Whoever asks, however often or slowly, can take only a small part of the processor and of memory
 from the receiver.
@@ -6,16 +6,15 @@ from the receiver.
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import errno
 import logging
 import socket
 import threading
-import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from receive.command.errors import NetworkError
-from receive.monitor.requests import RequestHandler
+from receive.monitor.connection import Connection
 from receive.stream.network.sockets import (
     ALL,
     ALL_IPV4,
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 32
-"""At one time, each with a thread; more wait in the kernel's queue."""
+"""At one time; more wait in the kernel's queue."""
 SPARED_S = 0.5
 """A connection that is older than this makes room where all others are taken."""
 REQUESTS_PER_S = 100.0
@@ -84,6 +83,7 @@ def _bind(address: str, port: int) -> socket.socket:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address != ALL))
+        made.settimeout(0)
         made.bind(socket_address(endpoint, port))
         made.listen(QUEUE)
     except BaseException:
@@ -109,28 +109,21 @@ class Listener:
         self._listening = listening
         self._answers = answers
         self._hosts = hosts
-        self._lock = threading.Lock()
-        # In the order in which they came.
-        self._open: dict[socket.socket, float] = {}
+        self._open: dict[Connection, float] = {}
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self._loop = self._runner.get_loop()
         self._allowance = BURST
-        self._counted_s = time.monotonic()
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._accept, name="monitor", daemon=True)
+        self._counted_s = self._loop.time()
+        self._closed = asyncio.Event()
+        self._thread = threading.Thread(target=self._serve, name="monitor", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._closed.set()
-        with contextlib.suppress(OSError):
-            # The thread that waits for a connection wakes up.
-            self._listening.shutdown(socket.SHUT_RDWR)
+        self._loop.call_soon_threadsafe(self._closed.set)
         self._thread.join()
-        self._listening.close()
-        with self._lock:
-            for connection in self._open:
-                _shut(connection)
 
     @property
     def url(self) -> str:
@@ -139,67 +132,55 @@ class Listener:
         host, port = host_of(name), name[1]
         return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
-    def _accept(self) -> None:
-        while not self._closed.is_set():
-            self._pace()
-            if not self._has_room():
-                self._closed.wait(_LOOK_EVERY_S)
-                continue
+    def _serve(self) -> None:
+        with self._listening, self._runner:
+            self._runner.run(self._until_closed())
+
+    async def _until_closed(self) -> None:
+        accepting = asyncio.create_task(self._accept())
+        await self._closed.wait()
+        accepting.cancel()
+        for connection in self._open:
+            connection.give_up()
+        # They are told on the loop's next round.
+        await asyncio.sleep(0)
+
+    async def _accept(self) -> None:
+        while True:
+            await self._pace()
+            while not self._has_room():
+                await asyncio.sleep(_LOOK_EVERY_S)
             try:
-                connection, client = self._listening.accept()
+                accepted, _ = await self._loop.sock_accept(self._listening)
             except OSError as error:
                 # Such as too many open files.
-                if not self._closed.wait(_LOOK_EVERY_S):
-                    logger.debug("Monitor: no connection: %s", error)
+                logger.debug("Monitor: no connection: %s", error)
+                await asyncio.sleep(_LOOK_EVERY_S)
                 continue
-            with self._lock:
-                self._open[connection] = time.monotonic()
-            thread = threading.Thread(
-                target=self._serve, args=(connection, client), name="monitor request", daemon=True
-            )
             try:
-                thread.start()
-            except RuntimeError as error:
-                logger.debug("Monitor: no thread: %s", error)
-                self._forget(connection)
+                await self._loop.connect_accepted_socket(self._connection, accepted)
+            except Exception:
+                # A defect of the monitor must not become one of the receiver, nor be lost.
+                logger.exception("Monitor: a connection failed")
+                accepted.close()
 
-    def _pace(self) -> None:
+    def _connection(self) -> Connection:
+        return Connection(self._answers, self._hosts, self._open)
+
+    async def _pace(self) -> None:
         """Wait where more requests have come than the receiver can spare time for."""
-        now_s = time.monotonic()
+        now_s = self._loop.time()
         gained = (now_s - self._counted_s) * REQUESTS_PER_S
         self._allowance = min(BURST, self._allowance + gained) - 1
         self._counted_s = now_s
         if self._allowance < 0:
-            self._closed.wait(-self._allowance / REQUESTS_PER_S)
+            await asyncio.sleep(-self._allowance / REQUESTS_PER_S)
 
     def _has_room(self) -> bool:
         """Whether there may be one more; the oldest is given up for it if it is a slow one."""
-        with self._lock:
-            if len(self._open) < MAX_CONNECTIONS:
-                return True
-            oldest, since_s = next(iter(self._open.items()))
-            if time.monotonic() - since_s > SPARED_S:
-                # Its thread ends then, and forgets it.
-                _shut(oldest)
-            return False
-
-    def _serve(self, connection: socket.socket, client: Any) -> None:
-        try:
-            RequestHandler(connection, client, self._answers, self._hosts)
-        except OSError as error:
-            logger.debug("Monitor: a client was too slow, or is gone: %s", error)
-        except Exception:
-            # A defect of the monitor must not become one of the receiver, nor be lost.
-            logger.exception("Monitor: a request failed")
-        finally:
-            self._forget(connection)
-
-    def _forget(self, connection: socket.socket) -> None:
-        with self._lock:
-            self._open.pop(connection, None)
-        connection.close()
-
-
-def _shut(connection: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
+        if len(self._open) < MAX_CONNECTIONS:
+            return True
+        oldest, since_s = next(iter(self._open.items()))
+        if self._loop.time() - since_s > SPARED_S:
+            oldest.give_up()
+        return False

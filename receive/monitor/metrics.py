@@ -13,18 +13,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
+
 from receive import __version__
 from receive.command.ending import EndedBy
-from receive.monitor.exposition import family
 from receive.monitor.status import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from receive.command.ending import ScanEnd
-    from receive.monitor.exposition import Sample
     from receive.monitor.snapshot import ConsumerCounts, Snapshot
     from receive.monitor.status import View
+
+Sample = tuple["Sequence[str]", float]
+"""Values of the labels, and the number."""
 
 PREFIX = "vis_receive_"
 DUPLICATE = "duplicate"
@@ -55,14 +60,6 @@ class Metric:
     text: str
     samples: Callable[[View], Iterable[Sample]]
     labels: tuple[str, ...] = ()
-
-
-def render(view: View) -> str:
-    """Return all metrics in the text format."""
-    return "".join(
-        family(PREFIX + one.name, one.kind, one.text, one.labels, one.samples(view))
-        for one in METRICS
-    )
 
 
 def _always(number: Callable[[View], float]) -> Callable[[View], Iterable[Sample]]:
@@ -320,3 +317,26 @@ METRICS = (
     ),
 )  # fmt: skip
 """In the order in which they are told."""
+
+
+def render(view: View, metrics: Iterable[Metric] = METRICS) -> bytes:
+    """Return metrics in the text format 0.0.4."""
+    registry = CollectorRegistry()
+    registry.register(_OfView(view, metrics))
+    return generate_latest(registry)
+
+
+@dataclass(frozen=True, eq=False)
+class _OfView(Collector):
+    view: View
+    metrics: Iterable[Metric]
+
+    def collect(self) -> Iterator[Family]:
+        for one in self.metrics:
+            family = Family(PREFIX + one.name.removesuffix("_total"), one.text, one.kind)
+            for values, number in one.samples(self.view):
+                family.add_sample(
+                    PREFIX + one.name, dict(zip(one.labels, values, strict=True)), number
+                )
+            if family.samples:
+                yield family

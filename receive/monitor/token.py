@@ -53,6 +53,6 @@ def read_token(config: Config) -> bytes | None:
 def is_allowed(token: bytes, authorization: str | None) -> bool:
     """Tell whether the value of an Authorization header holds the token."""
     scheme, _, given = (authorization or "").strip().partition(" ")
-    # Headers come as Latin-1; the time that the comparison takes tells nothing of the token.
-    same = hmac.compare_digest(given.strip().encode("latin-1", "replace"), token)
+    # Bytes, as they came; the time that the comparison takes tells nothing of the token.
+    same = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), token)
     return same and scheme.lower() == _SCHEME

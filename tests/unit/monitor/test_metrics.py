@@ -32,7 +32,7 @@ def test_the_how_to_names_only_metrics_that_there_are() -> None:
 
 
 def test_before_packets_can_come_only_the_process_is_told_of() -> None:
-    told = read(render(Status(StopRequest()).view()))
+    told = read(render(Status(StopRequest()).view()).decode())
     assert told["vis_receive_state"].samples[(("state", "starting"),)] == 1
     assert told["vis_receive_ready"].samples == {(): 0}
     assert told["vis_receive_process_resident_memory_bytes"].samples[()] > 1 << 20
