@@ -1,4 +1,4 @@
-"""Fixtures that every kind of test shares: the real set, and the project's own commands."""
+"""Fixtures that every kind of test shares: sets as LOFAR writes them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.lofar_set import make_lofar_set
 from tests.skips import is_ci, left_out
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+RECORDED = REPOSITORY.parent / "shared" / "data" / "tNDPPP-generic.MS.tgz"
+"""A set that LOFAR recorded.  It lies outside the project, and is an extra where it is."""
+LOFAR_SETS = ["made_lofar_ms", *(["recorded_lofar_ms"] if RECORDED.exists() else [])]
+"""Names of the fixtures that give such a set here."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,21 +35,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def lofar_ms_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a LOFAR Measurement Set that nobody here made; tests must not change it."""
-    archive = SHARED_DATA / "tNDPPP-generic.MS.tgz"
-    if not archive.exists():
-        pytest.skip("the LOFAR set is not there: it lies in ../shared/data, outside the project")
+def made_lofar_ms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a set as LOFAR writes them, made by casacore; tests must not change it."""
+    return make_lofar_set(tmp_path_factory.mktemp("lofar") / "made.MS")
+
+
+@pytest.fixture(scope="session")
+def recorded_lofar_ms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a set that LOFAR recorded, where there is one; tests must not change it."""
     folder = tmp_path_factory.mktemp("lofar")
-    with tarfile.open(archive) as tar:
+    with tarfile.open(RECORDED) as tar:
         tar.extractall(folder, filter="data")
     return next(folder.glob("*.MS"))
 
 
-@pytest.fixture
-def lofar_ms(lofar_ms_source: Path) -> Path:
-    """Return the LOFAR Measurement Set (read only)."""
-    return lofar_ms_source
+@pytest.fixture(scope="session", params=LOFAR_SETS)
+def lofar_ms(request: pytest.FixtureRequest) -> Path:
+    """Return a set of LOFAR's (read only), the recorded one too where it is."""
+    path: Path = request.getfixturevalue(request.param)
+    return path
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import SHARED_DATA
+from tests.conftest import LOFAR_SETS
 from tests.fuzz.models import campaign, make_good_sets
 
 if TYPE_CHECKING:
@@ -20,15 +19,9 @@ SHARE = 160
 
 @pytest.mark.parametrize("first", range(0, COUNT, SHARE))
 def test_each_mutant_is_refused_before_ready_or_received_with_right_data(
-    tmp_path: Path, first: int
+    tmp_path: Path, first: int, request: pytest.FixtureRequest
 ) -> None:
-    archive = SHARED_DATA / "tNDPPP-generic.MS.tgz"
-    others = []
-    if archive.exists():
-        with tarfile.open(archive) as tar:
-            tar.extractall(tmp_path, filter="data")
-        others = list(tmp_path.glob("*.MS"))
-    good = make_good_sets(tmp_path, others)
+    good = make_good_sets(tmp_path, [request.getfixturevalue(name) for name in LOFAR_SETS])
     result = campaign(tmp_path, good, seed=9, numbers=range(first, first + SHARE))
     assert not result.faults, "\n".join(result.faults)
     assert result.taken + result.refused == SHARE

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import RunningReceiver, ok, options, run, send, start_receiver
+from tests.conftest import LOFAR_SETS
 from tests.waiting import wait_until
 
 PROCESSES = 3
@@ -60,7 +61,7 @@ def receive_as_one(folder: Path, ms: Path, transport: str) -> Path:
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
-@pytest.mark.parametrize("source", ["simulated", "lofar_ms"])
+@pytest.mark.parametrize("source", ["simulated", *LOFAR_SETS])
 def test_their_sets_joined_are_what_one_receiver_writes(
     tmp_path: Path, source: str, transport: str, request: pytest.FixtureRequest
 ) -> None:

@@ -1,4 +1,4 @@
-"""An observation of a real set whose pods reach out through a proxy, for they have no other way."""
+"""An observation whose pods reach out through a proxy, for they have no other way."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ class Observation:
 
 @pytest.fixture(scope="module")
 def outside(
-    cluster: LocalCluster, lofar_ms_source: Path, tmp_path_factory: pytest.TempPathFactory
+    cluster: LocalCluster, made_lofar_ms: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Outside]:
     """Serve the set, a remote and the proxy; pods get no further than to the proxy."""
     folder = tmp_path_factory.mktemp("outside")
     with tarfile.open(folder / ARCHIVE, "w:gz") as tar:
-        tar.add(lofar_ms_source, f"models/{lofar_ms_source.name}")
+        tar.add(made_lofar_ms, f"models/{made_lofar_ms.name}")
     files = site.Site({ARCHIVE: (folder / ARCHIVE).read_bytes()}, address=cluster.host)
     with (
         site.serving(files),
@@ -91,7 +91,7 @@ def observation(
     cluster: LocalCluster,
     namespace: str,
     outside: Outside,
-    lofar_ms_source: Path,
+    made_lofar_ms: Path,
     images: None,
 ) -> Observation:
     """Run the observation to its end."""
@@ -106,7 +106,7 @@ def observation(
         "proxy.server": outside.proxy.server,
         "transmission.time_interval": 0.05,
     }
-    model = {"model.url": outside.model_url, "model.name": lofar_ms_source.name}
+    model = {"model.url": outside.model_url, "model.name": made_lofar_ms.name}
     streams = {"transmission.channels_per_stream": CHANNELS // RECEIVERS}
     push = {"results.push": True, "results.start_timeout": 120}
 
@@ -163,13 +163,13 @@ def _environment(release: Release, container: str) -> dict[str, str]:
 
 
 def test_four_receivers_write_and_push_what_was_sent(
-    observation: Observation, outside: Outside, lofar_ms: Path, tmp_path: Path
+    observation: Observation, outside: Outside, made_lofar_ms: Path, tmp_path: Path
 ) -> None:
     pushed = sorted((outside.remote.root / "bucket").iterdir())
     assert [path.name for path in pushed] == [f"lofar-{index}.ms" for index in range(RECEIVERS)]
     joined = tmp_path / "joined.ms"
     ok("ms-concat", joined, *pushed)
-    ok("ms-diff", "--round-trip", lofar_ms, joined)
+    ok("ms-diff", "--round-trip", made_lofar_ms, joined)
     assert f"in {RECEIVERS} streams" in observation.sender.logs("sender")
 
 

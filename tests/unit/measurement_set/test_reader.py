@@ -295,7 +295,7 @@ def test_what_cannot_be_read_is_said_in_one_line(small: Path, break_it: Any, mes
 
 
 def test_every_truncated_or_missing_file_is_found(lofar_ms: Path, tmp_path: Path) -> None:
-    # f7 to f10 hold LOFAR's own and CORRECTED_DATA, which are not read.
+    # f5 and those from f7 on hold LOFAR's own and CORRECTED_DATA, which are not read.
     read = [
         *(f"table.f{n}" for n in (0, 1, 2, 3, 4, 6)),
         *(f"table.f{n}_TSM0" for n in (2, 3, 4, 6)),

@@ -240,7 +240,7 @@ def test_scan_numbers_beyond_the_column(
 
 
 def test_channels_are_cut_in_the_subtables(lofar_ms: Path, tmp_path: Path) -> None:
-    """The real set's columns have fixed shapes, which casacore does not let one cut."""
+    """LOFAR's columns have fixed shapes, which casacore does not let one cut."""
     with open_set(lofar_ms) as reader:
         model = reader.model().select_channels(2, 3)
     path = tmp_path / "out.ms"
