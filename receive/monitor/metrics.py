@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import resource
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
@@ -34,7 +33,6 @@ Sample = tuple["Sequence[str]", float]
 PREFIX = "vis_receive_"
 DUPLICATE = "duplicate"
 """The reason of refused heaps that says nothing of missing ones."""
-_STATM = Path("/proc/self/statm")
 
 
 @dataclass(frozen=True)
@@ -131,8 +129,7 @@ def _cpu_seconds(_view: View) -> float:
 
 
 def _resident_bytes(_view: View) -> int:
-    # The second number is pages, proc(5).
-    return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return psutil.Process().memory_info().rss
 
 
 def _in_state(view: View) -> Sequence[Sample]:

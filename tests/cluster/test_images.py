@@ -148,7 +148,7 @@ def test_push_has_rclone(push: UnpackedImage) -> None:
 
 def test_push_carries_nothing_that_only_receiving_needs(push: UnpackedImage) -> None:
     packages = "opt/vis-receive/lib/python3*/site-packages"
-    unneeded = ("numpy", "numba", "casacore", "spead2", "aiohttp", "prometheus_client")
+    unneeded = ("numpy", "numba", "casacore", "spead2", "aiohttp", "prometheus_client", "psutil")
     assert push.files(*(f"{packages}/{name}" for name in unneeded)) == []
     done = push.run("python", "-c", "import receive.command.cli, requests, yaml, tqdm")
     assert done.returncode == 0, done.stderr

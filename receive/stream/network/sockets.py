@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import ipaddress
 import logging
 import socket
@@ -18,6 +17,8 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from receive.command.errors import ConfigError, NetworkError
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_SIOCGIFADDR = 0x8915
 _KEEPALIVE_S = 5
 _KEEPALIVE_PROBES = 3
 _IF_INET6 = Path("/proc/net/if_inet6")
@@ -146,12 +146,13 @@ def zone_index(address: str) -> int:
 
 
 def interface_addresses() -> dict[str, str]:
-    """Return the IPv4 address of each interface that has one, by name."""
-    found = {}
-    for _, name in socket.if_nameindex():
-        with contextlib.suppress(OSError):
-            found[name] = _ask_address(name)
-    return found
+    """Return the first IPv4 address of each interface that has one, by name."""
+    return {
+        name: one.address
+        for name, owned in psutil.net_if_addrs().items()
+        for one in reversed(owned)
+        if one.family == socket.AF_INET
+    }
 
 
 def _plain(address: IPv4Address | IPv6Address) -> str:
@@ -161,35 +162,20 @@ def _plain(address: IPv4Address | IPv6Address) -> str:
 
 
 def _interface_address(name: str, key: str) -> str:
-    with contextlib.suppress(OSError):
-        return _ask_address(name)
+    if address := interface_addresses().get(name):
+        return address
+    # Lines of: address, index, prefix length, scope, flags (all hexadecimal), name.
+    lines = _IF_INET6.read_text().splitlines() if _IF_INET6.exists() else []
     # Of the link last, then those that come and go.
     owned = sorted(
-        (scope == _SCOPE_LINK, bool(flags & _NOT_PREFERRED), address)
-        for address, _, scope, flags, of in _ipv6_addresses()
+        (int(scope, 16) == _SCOPE_LINK, bool(int(flags, 16) & _NOT_PREFERRED), digits)
+        for digits, _, _, scope, flags, of in map(str.split, lines)
         if of == name
     )
     if not owned:
         raise NetworkError(f"{key} = {name}: the interface has no address")
-    of_link, _, address = owned[0]
-    return f"{address}%{name}" if of_link else str(address)
-
-
-def _ipv6_addresses() -> list[tuple[IPv6Address, int, int, int, str]]:
-    """Return (address, index of the interface, scope, flags, name) of all there are."""
-    # Lines of: address, index, prefix length, scope, flags (all hexadecimal), name.
-    lines = _IF_INET6.read_text().splitlines() if _IF_INET6.exists() else []
-    return [
-        (IPv6Address(bytes.fromhex(owned)), int(index, 16), int(scope, 16), int(flags, 16), name)
-        for owned, index, _, scope, flags, name in map(str.split, lines)
-    ]
-
-
-def _ask_address(name: str) -> str:
-    request = struct.pack("256s", name.encode()[:15])
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        answer = fcntl.ioctl(probe.fileno(), _SIOCGIFADDR, request)
-    return socket.inet_ntoa(answer[20:24])
+    of_link, _, digits = owned[0]
+    return f"{IPv6Address(bytes.fromhex(digits))}{f'%{name}' if of_link else ''}"
 
 
 def interface_index(address: str) -> int:
@@ -207,13 +193,11 @@ def interface_index(address: str) -> int:
     """
     if "%" in address:
         return zone_index(address)
-    wanted = ipaddress.ip_address(address)
-    for name, owned in interface_addresses().items():
-        if ipaddress.ip_address(owned) == wanted:
+    # Those of a link have their zone there, which this one has not.
+    wanted = str(ipaddress.ip_address(address))
+    for name, owned in psutil.net_if_addrs().items():
+        if any(one.address.partition("%")[0] == wanted for one in owned):
             return socket.if_nametoindex(name)
-    for owned6, index, *_ in _ipv6_addresses():
-        if owned6 == wanted:
-            return index
     raise NetworkError(
         f"reception.interface_address = {address} is not an address of this machine: give one of "
         f"its own, or the name of an interface"

@@ -196,6 +196,7 @@ def test_it_needs_none_of_what_the_image_does_not_have(receiver, webdav, conf):
                 if name.partition(".")[0] in {
                     "numpy", "casacore", "numba", "llvmlite", "spead2", "astropy", "erfa",
                     "matplotlib", "scipy", "emulator", "aiohttp", "prometheus_client",
+                    "psutil",
                 }:
                     raise ModuleNotFoundError(name)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +26,31 @@ needs_ipv6 = pytest.mark.xfail(
 @pytest.mark.parametrize("address", ["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
 def test_an_interface_is_found_by_its_address(address: str) -> None:
     assert interface_index(address) == LOOPBACK
+
+
+# A network of its own, where an interface has several addresses.
+SEVERAL = """\
+ip address add 192.0.2.5/24 dev lo
+ip address add 192.0.2.6/24 dev lo
+ip address add 192.0.2.7/24 dev lo label lo:more
+exec "$@"
+"""
+TELL = """\
+from receive.stream.network.sockets import interface_index, resolve
+print(*(interface_index(f"192.0.2.{n}") for n in (5, 6, 7)), resolve("lo", "key"))
+"""
+
+
+def test_an_interface_is_found_by_each_of_its_addresses() -> None:
+    command = ["unshare", "--map-root-user", "--net", "sh", "-ec", SEVERAL, "sh"]
+    there = shutil.which("unshare") and shutil.which("ip")
+    if not there or subprocess.run([*command, "true"], check=False).returncode:
+        pytest.xfail("no network namespace can be made here")
+    done = subprocess.run(
+        [*command, sys.executable, "-c", TELL], capture_output=True, text=True, check=False
+    )
+    # The interface's name stands for the first.
+    assert done.stdout == "1 1 1 192.0.2.5\n", done.stderr
 
 
 @needs_ipv6
