@@ -59,15 +59,15 @@ soak: $(VENV)/.installed-dev ## ten minutes at full rate: does the memory stay f
 
 .PHONY: cluster
 cluster: $(VENV)/.installed-dev ## start a Kubernetes of two nodes on this machine (root), and say how to reach it
-	@$(BIN)/python -m tests.cluster up
+	@$(BIN)/python -m testbed up
 
 .PHONY: cluster-images
 cluster-images: $(VENV)/.installed-dev ## build the images and load them into the cluster of the current context
-	@$(BIN)/python -m tests.cluster load
+	@$(BIN)/python -m testbed load
 
 .PHONY: cluster-down
 cluster-down: $(VENV)/.installed-dev ## end it, and clean up after one that was killed
-	@$(BIN)/python -m tests.cluster down
+	@$(BIN)/python -m testbed down
 
 .PHONY: lint
 lint: $(VENV)/.installed-dev ## ruff, mypy, and which room may import which

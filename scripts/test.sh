@@ -71,7 +71,7 @@ if (($#)); then
     tier "tests" tests "$@"
 else
     # Apart from the tests, since a cold build takes longer than a test may.
-    tier "cluster's binaries" python -m tests.cluster build --if-usable
+    tier "cluster's binaries" python -m testbed build --if-usable
     begin_beside releases tests/cluster/releases "${cluster_wide[@]/#/--ignore=}"
     begin_beside cluster tests/cluster/test_*.py "${cluster_wide[@]}"
     tier "tests of units and charts" side_by_side 2 "${patient[@]}"

@@ -13,16 +13,15 @@ import pytest
 
 from images.__main__ import image_name
 from images.errors import BuildError
-from tests.cluster.bed import build, owner
-from tests.cluster.bed.errors import BedError
-from tests.cluster.bed.places import cache_folder
-from tests.cluster.cluster import (
+from testbed import build, owner
+from testbed.cluster import (
     CAPABILITIES,
     Cluster,
     LocalCluster,
-    MissingToolError,
     existing,
 )
+from testbed.errors import BedError, MissingToolError
+from testbed.places import cache_folder
 from tests.cluster.namespaces import new_namespace
 from tests.conftest import REPOSITORY
 

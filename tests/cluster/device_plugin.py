@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.cluster.bed.build import binaries
-from tests.cluster.bed.node import enter
+from testbed.build import binaries
+from testbed.node import enter
 from tests.cluster.release import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.cluster.cluster import LocalCluster
+    from testbed.cluster import LocalCluster
 
 # What it puts into containers: bed/go/device-plugin/main.go.
 VARIABLE = "VIS_RECEIVE_DEVICES"

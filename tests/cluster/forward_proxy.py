@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.cluster.bed.packages import path_of
+from testbed.packages import path_of
 from tests.commands import TIMEOUT_S
 from tests.waiting import wait_until
 

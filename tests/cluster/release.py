@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Mapping
 
-    from tests.cluster.cluster import Cluster
+    from testbed.cluster import Cluster
 
 LOOK_EVERY_S = 0.3
 BOUND_S = 180.0

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from tests.cluster.cluster import Cluster
+    from testbed.cluster import Cluster
 
 PORT = 8080
 SAMPLE = "/usr/share/vis-receive/sample.tar.gz"

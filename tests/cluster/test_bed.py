@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cluster.bed.images import PROBE, write_archive
-from tests.cluster.bed.processes import start_time
+from testbed.images import PROBE, write_archive
+from testbed.processes import start_time
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.cluster.cluster import Cluster, LocalCluster
+    from testbed.cluster import Cluster, LocalCluster
 
 # The probe's own image is in the bed alone.
 pytestmark = pytest.mark.needs("local-images", "host-control")

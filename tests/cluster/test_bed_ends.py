@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cluster.bed import cgroups, network, owner, registry
-from tests.cluster.bed.addresses import Addresses
-from tests.cluster.bed.bed import read_state
-from tests.cluster.cluster import LocalCluster
+from testbed import cgroups, network, owner, registry
+from testbed.addresses import Addresses
+from testbed.bed import read_state
+from testbed.cluster import LocalCluster
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from tests.cluster.cluster import Cluster
+    from testbed.cluster import Cluster
 
 pytestmark = pytest.mark.needs("host-control")
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.needs("host-control")
 STARTER = """
 import sys, time
 from pathlib import Path
-from tests.cluster.bed import owner
+from testbed import owner
 bed = owner.start(print, Path(sys.argv[1]), attached=True)
 print("STARTED", flush=True)
 time.sleep(600)
@@ -92,7 +92,7 @@ def test_a_bed_whose_owner_was_killed_is_cleaned_up_after(cluster: Cluster, tmp_
     number = bed.state["number"]
     left = left_by(number, tmp_path / "bed")
     down = subprocess.run(
-        [sys.executable, "-m", "tests.cluster", "down", "--dead"],
+        [sys.executable, "-m", "testbed", "down", "--dead"],
         cwd=owner.CHECKOUT,
         capture_output=True,
         text=True,
@@ -128,7 +128,7 @@ def test_a_bed_that_is_stopped_while_it_starts_leaves_nothing(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.cluster", "up", "--folder", str(tmp_path / "bed")],
+        [sys.executable, "-m", "testbed", "up", "--folder", str(tmp_path / "bed")],
         cwd=owner.CHECKOUT,
         stderr=subprocess.DEVNULL,
     ) as starting:
@@ -143,7 +143,7 @@ def test_a_bed_that_is_stopped_while_it_starts_leaves_nothing(
 def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     refused = subprocess.run(
-        [sys.executable, "-m", "tests.cluster", "up", "--folder", str(tmp_path)],
+        [sys.executable, "-m", "testbed", "up", "--folder", str(tmp_path)],
         cwd=owner.CHECKOUT,
         capture_output=True,
         text=True,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.cluster.cluster import Cluster
+    from testbed.cluster import Cluster
 
 # Values files that ask for more than `restricted` gives begin with it.
 LOOSE = "# Needs Pod Security's level privileged."

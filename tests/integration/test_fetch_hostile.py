@@ -14,8 +14,8 @@ import pytest
 
 from receive.command import cli
 from receive.fetch.app import PROG, main
+from testbed.certificates import Authority
 from tests import archives
-from tests.cluster.bed.certificates import Authority
 from tests.commands import options
 from tests.hostile import ANSWERS, OK, Hostile, fixed, random_answer, redirect, serving
 from tests.integration.push.pushes import Receiver, push

@@ -21,7 +21,7 @@ def helm_binaries() -> dict[str, Path]:
     if all(given.values()):
         return {name: Path(str(path)) for name, path in given.items()}
     # Only here: with both at hand, no test bed is needed.
-    from tests.cluster.bed.build import binaries  # noqa: PLC0415
+    from testbed.build import binaries  # noqa: PLC0415
 
     folder = binaries()
     return {name: folder / name for name in given}

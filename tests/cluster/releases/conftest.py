@@ -12,7 +12,7 @@ from tests.cluster.servers import Remote
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.cluster.cluster import Cluster
+    from testbed.cluster import Cluster
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cluster.cluster import LocalCluster
+from testbed.cluster import LocalCluster
 from tests.cluster.frugal import FRUGAL
 from tests.cluster.release import Release, exit_codes, message
 from tests.cluster.servers import Reader
@@ -17,7 +17,7 @@ from tests.cluster.servers import Reader
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.cluster.cluster import Cluster
+    from testbed.cluster import Cluster
 
 pytestmark = [pytest.mark.usefixtures("images"), pytest.mark.needs("host-control")]
 

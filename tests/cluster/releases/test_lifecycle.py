@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from tests.cluster.cluster import Cluster
+    from testbed.cluster import Cluster
     from tests.cluster.servers import Remote
 
 pytestmark = pytest.mark.usefixtures("images")

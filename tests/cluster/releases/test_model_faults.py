@@ -16,7 +16,7 @@ from tests.cluster.servers import PORT, Server
 from tests.conftest import REPOSITORY
 
 if TYPE_CHECKING:
-    from tests.cluster.cluster import Cluster
+    from testbed.cluster import Cluster
 
 pytestmark = pytest.mark.usefixtures("images")
 

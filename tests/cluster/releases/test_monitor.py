@@ -18,7 +18,7 @@ from tests.cluster.release import Release, exit_codes, until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.cluster.cluster import Cluster
+    from testbed.cluster import Cluster
 
 pytestmark = pytest.mark.usefixtures("images")
 

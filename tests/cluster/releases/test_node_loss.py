@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.cluster.cluster import Cluster, LocalCluster
+    from testbed.cluster import Cluster, LocalCluster
 
 pytestmark = [
     pytest.mark.usefixtures("images"),

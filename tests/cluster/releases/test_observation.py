@@ -9,7 +9,7 @@ import pytest
 from tests.cluster.release import Release, exit_codes
 
 if TYPE_CHECKING:
-    from tests.cluster.cluster import Cluster
+    from testbed.cluster import Cluster
 
 pytestmark = pytest.mark.usefixtures("images")
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from testbed.certificates import Authority
 from tests import remotes, site
-from tests.cluster.bed.certificates import Authority
 from tests.cluster.forward_proxy import proxying
 from tests.cluster.frugal import FRUGAL
 from tests.cluster.release import Release, exit_codes, message
@@ -18,7 +18,7 @@ from tests.commands import ok
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.cluster.cluster import LocalCluster
+    from testbed.cluster import LocalCluster
 
 pytestmark = [pytest.mark.needs("packet-filter"), pytest.mark.usefixtures("images")]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
-    from tests.cluster.cluster import Cluster, LocalCluster
+    from testbed.cluster import Cluster, LocalCluster
     from tests.cluster.servers import Remote
 
 pytestmark = pytest.mark.usefixtures("images")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.cluster.cluster import LocalCluster
+    from testbed.cluster import LocalCluster
 
 # The first test waits for seven pods, beside whatever else the machine does.
 pytestmark = [

@@ -19,7 +19,7 @@ from tests.remotes import config
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.cluster.cluster import Cluster
+    from testbed.cluster import Cluster
 
 pytestmark = pytest.mark.usefixtures("images")
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from images.__main__ import image_name
-from tests.cluster.bed.build import binaries
-from tests.cluster.bed.images import write_archive
+from testbed.build import binaries
+from testbed.images import write_archive
 from tests.cluster.device_plugin import DEVICE_FILE, VARIABLE, DevicePlugin
 from tests.cluster.namespaces import new_namespace
 from tests.cluster.release import Release, until
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.cluster.cluster import LocalCluster
+    from testbed.cluster import LocalCluster
 
 pytestmark = [
     pytest.mark.usefixtures("images"),

@@ -16,7 +16,7 @@ from tests.cluster.release import Release, exit_codes, message, until
 from tests.cluster.servers import Remote, secret
 
 if TYPE_CHECKING:
-    from tests.cluster.cluster import Cluster
+    from testbed.cluster import Cluster
 
 pytestmark = pytest.mark.usefixtures("images")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tests.cluster.bed.network import BRIDGE, IPTABLES, UPLINK, inside, run
+from testbed.network import BRIDGE, IPTABLES, UPLINK, inside, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

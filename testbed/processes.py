@@ -1,4 +1,4 @@
-"""The ledger of a bed's own processes: who was started, and is it still the same process?"""
+"""The ledger of a bed's own processes: who was started, and whether it is still the same."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ import json
 import os
 import subprocess
 import threading
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from testbed.errors import BedError
 
 if TYPE_CHECKING:
     import signal
     from collections.abc import Mapping, Sequence
 
 LEDGER = "processes.jsonl"
+END_TIMEOUT_S = 60.0
+LOOK_EVERY_S = 0.01
 # Its group is that of the shell's last child, which needs no fork of its own.
 DETACH = 'log=$1; shift; setsid "$@" >>"$log" 2>&1 </dev/null & echo $!'
 
@@ -53,6 +58,20 @@ class Started:
         if self.is_alive():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, what)
+
+    def wait(self) -> None:
+        """Wait until it has ended.
+
+        Raises
+        ------
+        BedError
+            When it does not.
+        """
+        deadline_s = time.monotonic() + END_TIMEOUT_S
+        while self.is_alive():
+            if time.monotonic() > deadline_s:
+                raise BedError(f"waited {END_TIMEOUT_S:g} s in vain until {self.name} ends")
+            time.sleep(LOOK_EVERY_S)
 
 
 class Ledger:

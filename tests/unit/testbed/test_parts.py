@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cluster.bed import owner
-from tests.cluster.bed.addresses import NODES, NUMBERS, Addresses
-from tests.cluster.bed.build import COMPONENTS
-from tests.cluster.bed.dns import name_servers
-from tests.cluster.bed.images import write_archive
-from tests.cluster.bed.processes import Ledger, start_time, written_down
+from testbed import owner
+from testbed.addresses import NODES, NUMBERS, Addresses
+from testbed.build import COMPONENTS
+from testbed.dns import name_servers
+from testbed.images import write_archive
+from testbed.processes import Ledger, start_time, written_down
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.cluster.bed.build import Component
+    from testbed.build import Component
 
 
 def test_an_image_archive_names_its_parts_by_their_digests(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_process_is_told_from_another_that_has_its_number(tmp_path: Path) -> N
 
 def test_the_command_says_what_it_can_do() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.cluster", "--help"],
+        [sys.executable, "-m", "testbed", "--help"],
         cwd=owner.CHECKOUT,
         capture_output=True,
         text=True,

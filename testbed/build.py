@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.cluster.bed.errors import BedError
-from tests.cluster.bed.places import SOURCES, builds_folder
+from testbed.errors import BedError
+from testbed.places import SOURCES, builds_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -6,7 +6,7 @@ import ipaddress
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.bed.images import COREDNS
+from testbed.images import COREDNS
 
 NAME = "coredns"
 LABELS = {"k8s-app": "kube-dns"}

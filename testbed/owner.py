@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.cluster.bed import build, packages, registry
-from tests.cluster.bed.bed import read_state
-from tests.cluster.bed.errors import BedError
-from tests.cluster.bed.places import builds_folder
-from tests.cluster.bed.processes import start_time
+from testbed import build, packages, registry
+from testbed.bed import read_state
+from testbed.errors import BedError
+from testbed.places import builds_folder
+from testbed.processes import start_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CHECKOUT = Path(__file__).resolve().parents[3]
+CHECKOUT = Path(__file__).resolve().parents[1]
 STOP_TIMEOUT_S = 60.0
 
 
@@ -93,7 +93,7 @@ def start(
         raise BedError(reason)
     packages.provide(report)
     binaries = build.binaries(report)
-    command = [sys.executable, "-m", "tests.cluster.bed.keeper", "--bin", str(binaries)]
+    command = [sys.executable, "-m", "testbed.keeper", "--bin", str(binaries)]
     command += ["--folder", str(folder.absolute())] if folder else []
     command += ["--attached"] if attached else []
     log_path = builds_folder() / "keeper.log"

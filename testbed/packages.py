@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from images.__main__ import cache_folder
 from images.tools import installing
-from tests.cluster.bed.errors import BedError
+from testbed.errors import BedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

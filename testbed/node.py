@@ -13,16 +13,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.cluster.bed.cgroups import born_in, daemons_of
-from tests.cluster.bed.errors import BedError
-from tests.cluster.bed.images import PAUSE
-from tests.cluster.bed.network import inside, plugins, write_pod_network
-from tests.cluster.bed.packages import SYSTEM_PATH, path_of
+from testbed.cgroups import born_in, daemons_of
+from testbed.errors import BedError
+from testbed.images import PAUSE
+from testbed.network import inside, plugins, write_pod_network
+from testbed.packages import SYSTEM_PATH, path_of
 
 if TYPE_CHECKING:
-    from tests.cluster.bed.addresses import Addresses
-    from tests.cluster.bed.certificates import Authority
-    from tests.cluster.bed.processes import Ledger, Started
+    from testbed.addresses import Addresses
+    from testbed.certificates import Authority
+    from testbed.processes import Ledger, Started
 
 # Path as programs know it, to the node's own folder that lies there.
 MOUNTED = {

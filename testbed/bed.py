@@ -9,19 +9,19 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tests.cluster.bed import cgroups, dns, images, network
-from tests.cluster.bed.addresses import NODES
-from tests.cluster.bed.certificates import Authority
-from tests.cluster.bed.control_plane import ControlPlane
-from tests.cluster.bed.errors import BedError
-from tests.cluster.bed.node import Node
-from tests.cluster.bed.processes import LEDGER, Ledger
-from tests.cluster.bed.volumes import STORAGE_CLASS, Volumes
+from testbed import cgroups, dns, images, network
+from testbed.addresses import NODES
+from testbed.certificates import Authority
+from testbed.control_plane import ControlPlane
+from testbed.errors import BedError
+from testbed.node import Node
+from testbed.processes import LEDGER, Ledger
+from testbed.volumes import STORAGE_CLASS, Volumes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.cluster.bed.addresses import Addresses
+    from testbed.addresses import Addresses
 
 STATE = "state.json"
 IMAGES = {"pause": images.PAUSE, "coredns": images.COREDNS, "probe": images.PROBE}

@@ -1,4 +1,4 @@
-"""The test cluster by hand: `python -m tests.cluster up`, `down` and `status`."""
+"""A Kubernetes on this machine by hand: `python -m testbed up`, `down` and `status`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.cluster.bed import build, owner, packages, registry
-from tests.cluster.bed.bed import read_state
-from tests.cluster.bed.errors import BedError
+from testbed import build, owner, packages, registry
+from testbed.bed import read_state
+from testbed.errors import BedError, ClusterError
 
 
 def up(folder: Path | None) -> None:
@@ -58,11 +58,11 @@ def load() -> None:
     from images.__main__ import cache_folder, image_name  # noqa: PLC0415
     from images.__main__ import main as build_images  # noqa: PLC0415
     from images.inputs import IMAGES  # noqa: PLC0415
-    from tests.cluster.cluster import MissingToolError, existing  # noqa: PLC0415
+    from testbed.cluster import existing  # noqa: PLC0415
 
     try:
         cluster = existing(frozenset({"local-images"}))
-    except (AssertionError, MissingToolError) as error:
+    except ClusterError as error:
         why = str(error).strip().rpartition("\n")[2].removeprefix("error: ")
         raise BedError(
             f"no cluster to load them into ({why}): type what `make cluster` printed, or choose "
@@ -79,7 +79,7 @@ def load() -> None:
 
 def main() -> int:
     """Run a command."""
-    parser = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m testbed", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     starting = commands.add_parser("up", help=up.__doc__)
     starting.add_argument("--folder", type=Path, help="where it keeps its files while it runs")

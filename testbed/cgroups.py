@@ -12,7 +12,7 @@ import signal
 import time
 from pathlib import Path
 
-from tests.cluster.bed.errors import BedError
+from testbed.errors import BedError
 
 ROOT = Path("/sys/fs/cgroup")
 # Of version 1, one hierarchy that nothing but the bed uses to count processes.

@@ -9,7 +9,7 @@ import base64
 import json
 from typing import TYPE_CHECKING
 
-from tests.cluster.bed.network import run
+from testbed.network import run
 
 if TYPE_CHECKING:
     from pathlib import Path

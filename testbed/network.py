@@ -12,14 +12,14 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.cluster.bed.addresses import NODES
-from tests.cluster.bed.errors import BedError
-from tests.cluster.bed.packages import path_of, plugin_folder
+from testbed.addresses import NODES
+from testbed.errors import BedError
+from testbed.packages import path_of, plugin_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.cluster.bed.addresses import Addresses
+    from testbed.addresses import Addresses
 
 BRIDGE = "cni0"
 UPLINK = "uplink"

@@ -5,15 +5,14 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
-from tests.cluster.bed import cgroups
-from tests.cluster.bed.node import wait_for_containerd
-from tests.cluster.bed.processes import Ledger, Started, written_down
-from tests.waiting import wait_until
+from testbed import cgroups
+from testbed.node import wait_for_containerd
+from testbed.processes import Ledger, Started, written_down
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.cluster.bed.addresses import Addresses
+    from testbed.addresses import Addresses
 
 
 def fail(addresses: Addresses, node: str) -> None:
@@ -35,7 +34,7 @@ def restart(folder: Path, name: str) -> None:
     """End a daemon in order, and start it again."""
     process = last(folder, name)
     process.send(signal.SIGTERM)
-    wait_until(lambda: not process.is_alive(), f"{name} ends")
+    process.wait()
     Ledger(folder).start_again(process)
 
 

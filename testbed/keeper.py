@@ -15,10 +15,10 @@ import traceback
 from pathlib import Path
 from typing import IO
 
-from tests.cluster.bed import registry
-from tests.cluster.bed.bed import Bed, write_state
-from tests.cluster.bed.errors import BedError
-from tests.cluster.bed.places import run_folder
+from testbed import registry
+from testbed.bed import Bed, write_state
+from testbed.errors import BedError
+from testbed.places import run_folder
 
 
 class _Stop(Exception):  # noqa: N818 - not an error: it unwinds whatever is being started

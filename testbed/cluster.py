@@ -1,4 +1,4 @@
-"""A cluster as the tests see it: the bed of this machine, or one that its user already has."""
+"""A cluster as one uses it: the bed of this machine, or one that its user already has."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import shutil
 import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import requests
 
-from tests.cluster.bed import outage
-from tests.cluster.bed.addresses import Addresses
-from tests.cluster.bed.bed import read_state
-from tests.cluster.bed.node import enter, import_image
-from tests.cluster.bed.packet_filter import only_to
+from testbed import outage
+from testbed.addresses import Addresses
+from testbed.bed import read_state
+from testbed.errors import ClusterError, MissingToolError
+from testbed.node import enter, import_image
+from testbed.packet_filter import only_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,10 +37,6 @@ CAPABILITIES = {
     "host-control": "has its nodes where this machine cannot reach their processes",
     "packet-filter": "has no packet filter that the tests may change",
 }
-
-
-class MissingToolError(Exception):
-    """A tool that this cluster is used with is not on the machine."""
 
 
 @dataclass
@@ -145,7 +142,7 @@ class Cluster:
         )
         if check and done.returncode:
             shown = " ".join([Path(command[0]).name, *command[1:]])
-            raise AssertionError(
+            raise ClusterError(
                 f"{shown} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
             )
         return done
@@ -161,21 +158,16 @@ class LocalCluster(Cluster):
         What its owner wrote down.
     """
 
-    state: dict[str, Any] | None = None
+    state: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, state: dict[str, Any]) -> LocalCluster:
         """Return the cluster that a bed's state describes."""
         return cls(Path(state["kubeconfig"]), frozenset(CAPABILITIES), state["host"], state)
 
-    @property
-    def _known(self) -> dict[str, Any]:
-        assert self.state is not None
-        return self.state
-
     @cached_property
     def _session(self) -> requests.Session:
-        certificates = Path(self._known["certificates"])
+        certificates = Path(self.state["certificates"])
         session = requests.Session()
         session.trust_env = False
         session.verify = str(certificates / "ca.crt")
@@ -185,13 +177,13 @@ class LocalCluster(Cluster):
     def look(self, path: str) -> Any:
         """Return what the API has at a path, None if nothing: for what is asked again and again."""
         # A new kubectl each time would take a quarter of a processor from the pods.
-        answer = self._session.get(self._known["server"] + path, timeout=TIMEOUT_S)
+        answer = self._session.get(self.state["server"] + path, timeout=TIMEOUT_S)
         return answer.json() if answer.ok else None
 
     @property
     def bin(self) -> Path:
         """Folder of the bed's binaries."""
-        return Path(self._known["bin"])
+        return Path(self.state["bin"])
 
     @property
     def kubectl_path(self) -> str:
@@ -204,7 +196,7 @@ class LocalCluster(Cluster):
 
     def node_folder(self, node: str) -> Path:
         """Return the folder of a node; its ``kubelet`` is the node's /var/lib/kubelet."""
-        return Path(self._known["nodes"][node]["folder"])
+        return Path(self.state["nodes"][node]["folder"])
 
     def on_node(self, node: str, *command: str | Path) -> subprocess.CompletedProcess[str]:
         """Run a command of this machine with the mounts and the network of a node."""
@@ -212,11 +204,11 @@ class LocalCluster(Cluster):
 
     def holder(self, node: str) -> int:
         """Return the process that keeps the mounts and the network of a node."""
-        return int(self._known["nodes"][node]["holder"])
+        return int(self.state["nodes"][node]["holder"])
 
     def load_image(self, archive: Path, name: str) -> None:
         """Load an image from an OCI archive into all nodes."""
-        holders = [node["holder"] for node in self._known["nodes"].values()]
+        holders = [node["holder"] for node in self.state["nodes"].values()]
         with ThreadPoolExecutor(len(holders)) as side_by_side:
             # The list asks for what went wrong.
             list(side_by_side.map(lambda one: import_image(one, self.bin, archive, name), holders))
@@ -230,7 +222,7 @@ class LocalCluster(Cluster):
                 identity = one["containerID"].partition("://")[2]
                 break
         else:
-            raise AssertionError(f"pod {pod} has no container {container}")
+            raise ClusterError(f"pod {pod} has no container {container}")
         tasks = self.on_node(
             found["spec"]["nodeName"],
             *(self.bin / "ctr", "--address", "/run/containerd/containerd.sock"),
@@ -239,7 +231,7 @@ class LocalCluster(Cluster):
         for line in tasks.splitlines():
             if line.split()[0] == identity:
                 return int(line.split()[1])
-        raise AssertionError(f"container {container} of pod {pod} does not run")
+        raise ClusterError(f"container {container} of pod {pod} does not run")
 
     def kill(self, namespace: str, pod: str, container: str) -> None:
         """Kill a container's first process, as the kernel does when memory runs out."""
@@ -247,20 +239,20 @@ class LocalCluster(Cluster):
 
     def fail_node(self, node: str) -> None:
         """Kill all that runs on a node, its daemons and containers, at once."""
-        outage.fail(Addresses(self._known["number"]), node)
+        outage.fail(Addresses(self.state["number"]), node)
 
     def recover_node(self, node: str) -> None:
         """Start the daemons of a node that has failed; it is ready a few seconds later."""
-        outage.recover(Path(self._known["folder"]), self.bin, node)
+        outage.recover(Path(self.state["folder"]), self.bin, node)
 
     def restart_kubelet(self, node: str) -> None:
         """Restart the kubelet of a node; its pods go on."""
-        outage.restart(Path(self._known["folder"]), f"{node}-kubelet")
+        outage.restart(Path(self.state["folder"]), f"{node}-kubelet")
 
     @contextlib.contextmanager
     def packet_filter(self, *allowed: tuple[str, int]) -> Iterator[None]:
         """Reject what pods send out of the cluster, but to these TCP addresses and ports."""
-        with only_to(self._known["network"], allowed):
+        with only_to(self.state["network"], allowed):
             yield
 
 

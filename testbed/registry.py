@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from tests.cluster.bed import cgroups, network
-from tests.cluster.bed.addresses import NUMBERS, Addresses
-from tests.cluster.bed.errors import BedError
-from tests.cluster.bed.node import MOUNTED
-from tests.cluster.bed.places import REGISTRY
-from tests.cluster.bed.processes import LEDGER, written_down
+from testbed import cgroups, network
+from testbed.addresses import NUMBERS, Addresses
+from testbed.errors import BedError
+from testbed.node import MOUNTED
+from testbed.places import REGISTRY
+from testbed.processes import LEDGER, written_down
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,17 +7,17 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
-from tests.cluster.bed.addresses import NODES
-from tests.cluster.bed.errors import BedError
-from tests.cluster.bed.network import has_bridge_filter, inside
+from testbed.addresses import NODES
+from testbed.errors import BedError
+from testbed.network import has_bridge_filter, inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.cluster.bed.addresses import Addresses
-    from tests.cluster.bed.certificates import Authority
-    from tests.cluster.bed.processes import Ledger, Started
+    from testbed.addresses import Addresses
+    from testbed.certificates import Authority
+    from testbed.processes import Ledger, Started
 
 API_PORT = 6443
 ETCD = "http://127.0.0.1:2379"

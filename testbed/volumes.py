@@ -14,10 +14,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from tests.cluster.bed.control_plane import ControlPlane
+    from testbed.control_plane import ControlPlane
 
 CLASS = "standard"
 WATCH_AGAIN_S = 0.5
@@ -68,8 +68,7 @@ class Volumes:
                 stderr=subprocess.DEVNULL,
                 text=True,
             ) as watching:
-                assert watching.stdout is not None
-                for found in _objects(watching.stdout):
+                for found in _objects(watching.stdout or ()):
                     serve(found)
             time.sleep(WATCH_AGAIN_S)
 
@@ -120,7 +119,7 @@ class Volumes:
             shutil.rmtree(self.folder / meta["name"], ignore_errors=True)
 
 
-def _objects(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+def _objects(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
     """Return the objects of a stream of indented JSON: each ends with a bracket at the margin."""
     gathered: list[str] = []
     for line in lines:
