@@ -25,7 +25,7 @@ tests() {
     timeout --kill-after=30 3000 pytest "$@"
 }
 
-# So many tests at a time, those of a file one after the other, in the order that is given.
+# So many tests at a time, those of a file one after the other, in the order of the files.
 side_by_side() {
     local number=$1
     shift
@@ -33,8 +33,6 @@ side_by_side() {
 }
 
 # Those on a cluster mostly wait, so they go beside the others, in two streams with a cluster each.
-# Some change a whole cluster: they take a node's power, its way out, or its devices.
-cluster_wide=(tests/cluster/releases/test_{node_loss,own_authority,proxy,rdma}.py)
 declare -A beside=()
 begin_beside() {
     local name=$1
@@ -46,18 +44,6 @@ begin_beside() {
     # shellcheck disable=SC2064 (they are known now)
     trap "kill ${beside[*]} 2> /dev/null" EXIT
 }
-
-# What does not mind who else is at work: nothing is lost or late because of it.
-patient=(
-    tests/integration/test_{kill,bad_input,checked_before,emu_simulate,fetch_model}.py
-    tests/integration/push
-    tests/unit
-    tests/cluster/charts
-)
-
-# What must be in time goes last, when no cluster is at work: these give up what comes late.  They
-# mostly wait for a disk that is slow on purpose.
-timely=(tests/integration/test_{clock_steps,kernel_drops,overload,receive_*,sources,stopped_consumer,strangers}.py)
 
 # Hundreds of processes would compile our own modules anew each.
 export PYTHONDONTWRITEBYTECODE=
@@ -72,14 +58,17 @@ if (($#)); then
 else
     # Apart from the tests, since a cold build takes longer than a test may.
     tier "cluster's binaries" python -m testbed build --if-usable
-    begin_beside releases tests/cluster/releases "${cluster_wide[@]/#/--ignore=}"
-    begin_beside cluster tests/cluster/test_*.py "${cluster_wide[@]}"
-    tier "tests of units and charts" side_by_side 2 "${patient[@]}"
-    others=(tests/cluster "${patient[@]}" "${timely[@]}")
-    tier "tests of commands" side_by_side 2 tests "${others[@]/#/--ignore=}"
+    # The markers are explained in pyproject.toml.
+    begin_beside releases tests/cluster -m "release and not cluster_wide"
+    begin_beside cluster tests/cluster -m "not patient and (cluster_wide or not release)"
+    tier "tests of units and charts" \
+        side_by_side 2 tests/integration tests/unit tests/cluster/charts -m patient
+    tier "tests of commands" \
+        side_by_side 2 tests --ignore=tests/cluster --ignore=tests/unit -m "not patient and not timely"
     tier "tests of images and the cluster" wait "${beside[cluster]}"
     tier "tests of releases on a cluster" wait "${beside[releases]}"
-    tier "tests that must be in time" side_by_side 3 "${timely[@]}"
+    # They mostly wait for a disk that is slow on purpose.
+    tier "tests that must be in time" side_by_side 3 tests/integration -m timely
 fi
 
 if ((${#failed[@]})); then

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.patient
+
 CONFIG, INPUT, OUTPUT, NETWORK, NOTHING, LOST = 2, 3, 4, 5, 6, 7
 
 

@@ -24,6 +24,8 @@ from tests.integration.test_bad_input import (
 )
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.patient
+
 DOC = Path(__file__).parents[2] / "docs" / "howto" / "consumer.md"
 
 

@@ -11,6 +11,8 @@ import pytest
 import receive
 from tests.commands import ok, send, start_receiver
 
+pytestmark = pytest.mark.timely
+
 STEPPING_CLOCK = '''
 """Loaded by every Python before the program: a clock that is set, forth and back, at each look."""
 import itertools, time

@@ -19,6 +19,8 @@ from tests.waiting import wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.patient
+
 NAME = "model.tar.gz"
 WITHOUT_PROXY = {
     name: value

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     Receive = Callable[..., Running]
 
+pytestmark = pytest.mark.timely
+
 
 @pytest.fixture(scope="module")
 def observation(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from tests.commands import RunningReceiver
 
+pytestmark = pytest.mark.patient
+
 KILLS = 40
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from tests.commands import RunningReceiver
 
+pytestmark = pytest.mark.timely
+
 INTEGRATIONS, CHANNELS, BASELINES, STREAMS = 800, 128, 28, 2
 INTERVAL_S = 0.02
 TOO_MUCH = 10

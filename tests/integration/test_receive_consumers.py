@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     Receive = Callable[..., Running]
 
+pytestmark = pytest.mark.timely
+
 HERE = "tests.integration.recorder"
 TEN_BUFFERS = 10 * (4096 * 2 + 8 * 10 * 34 + 64)
 

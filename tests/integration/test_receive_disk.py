@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     Receive = Callable[..., Running]
 
+pytestmark = pytest.mark.timely
+
 OUTPUT = 4
 INTEGRATIONS, CHANNELS, BASELINES = 200, 32, 28
 STALLED_AT, GOES_ON_AT = 30, 130

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     Receive = Callable[..., Running]
 
+pytestmark = pytest.mark.timely
+
 
 def test_the_stop_event_closes_everything(receive: Receive) -> None:
     observation = Observation(per_stream=4)

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     Receive = Callable[..., Running]
 
+pytestmark = pytest.mark.timely
+
 Heap = list[bytes]
 
 

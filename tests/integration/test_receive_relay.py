@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     Receive = Callable[..., Running]
 
+pytestmark = pytest.mark.timely
+
 FIRST_DATA_HEAP = 2
 
 

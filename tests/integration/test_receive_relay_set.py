@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import casacore.tables
 import numpy as np
+import pytest
 
 from receive.icd.times import ticks_from_mjd_s
 from tests.commands import ok, send, start_receiver
@@ -13,6 +14,8 @@ from tests.integration.relay import Harm, Relay
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.timely
 
 CHANNELS, PER_STREAM = 8, 4
 

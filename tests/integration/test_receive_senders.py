@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     Receive = Callable[..., Running]
 
+pytestmark = pytest.mark.timely
+
 BOTH = pytest.mark.parametrize("transport", ["udp", "tcp"])
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     Receive = Callable[..., Running]
 
+pytestmark = pytest.mark.timely
+
 TIMES = 4
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from tests.commands import RunningReceiver
 
+pytestmark = pytest.mark.timely
+
 STOPPED_S = 5.0
 INTEGRATIONS, STREAMS = 400, 2
 INTERVAL_S = 0.02

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     Receive = Callable[..., Running]
 
+pytestmark = pytest.mark.timely
+
 
 def assert_same(
     taken: list[Taken], observation: Observation, indices: Any = None, *, fd: bool = True

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     Receive = Callable[..., Running]
 
+pytestmark = pytest.mark.timely
+
 STRANGER = "127.0.0.9"
 
 

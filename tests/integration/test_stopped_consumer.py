@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     Receive = Callable[..., Running]
 
+pytestmark = pytest.mark.timely
+
 HERE = "tests.integration.test_stopped_consumer"
 STREAMS, BASELINES = 2, 10
 BUFFERS, WINDOW = 20, 6

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     Receive = Callable[..., Running]
 
+pytestmark = pytest.mark.timely
+
 STREAMS = 4
 RECEIVED = 100
 PACE_S = 0.01

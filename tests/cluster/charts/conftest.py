@@ -11,6 +11,11 @@ import pytest
 from tests.cluster.charts.rendering import Helm
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark all tests of this folder."""
+    item.add_marker(pytest.mark.patient)
+
+
 @pytest.fixture(scope="session")
 def helm_binaries() -> dict[str, Path]:
     """Return Helm 3 and 4: of the environment or the PATH, else those of the test bed."""

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from testbed.cluster import Cluster
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark all tests of this folder."""
+    item.add_marker(pytest.mark.release)
+
+
 @pytest.fixture(scope="module")
 def namespace(cluster: Cluster) -> Iterator[str]:
     """Return a namespace for all of a module, whose releases run side by side."""

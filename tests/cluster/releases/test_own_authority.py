@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
     from testbed.cluster import LocalCluster
 
-pytestmark = [pytest.mark.needs("packet-filter"), pytest.mark.usefixtures("images")]
+pytestmark = [
+    pytest.mark.cluster_wide,
+    pytest.mark.needs("packet-filter"),
+    pytest.mark.usefixtures("images"),
+]
 
 ARCHIVE, MODEL = "model.tar.gz", "sealed.ms"
 UNREACHABLE = 5

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # The first test waits for seven pods, beside whatever else the machine does.
 pytestmark = [
+    pytest.mark.cluster_wide,
     pytest.mark.needs("packet-filter"),
     pytest.mark.usefixtures("images"),
     pytest.mark.timeout(600),

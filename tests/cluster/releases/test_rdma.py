@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from testbed.cluster import LocalCluster
 
 pytestmark = [
+    pytest.mark.cluster_wide,
     pytest.mark.usefixtures("images"),
     pytest.mark.needs("host-control", "local-images", "two-nodes"),
 ]

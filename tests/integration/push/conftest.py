@@ -11,6 +11,11 @@ from tests.commands import TIMEOUT_S
 from tests.integration.push.pushes import Pushing, Receiver
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark all tests of this folder."""
+    item.add_marker(pytest.mark.patient)
+
+
 @pytest.fixture
 def receiver(tmp_path):
     made = Receiver(tmp_path)
