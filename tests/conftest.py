@@ -1,4 +1,4 @@
-"""Fixtures that every kind of test shares: sets as LOFAR writes them."""
+"""Fixtures that every kind of test shares: sets that are simulated, and those of LOFAR."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.lofar_set import make_lofar_set
+from tests.simulated import SimulatedSets
 from tests.skips import is_ci, left_out
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -32,6 +33,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME,...",
         help="what an existing cluster can beyond what is seen, such as multicast",
     )
+
+
+@pytest.fixture(scope="session")
+def simulated_set(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> SimulatedSets:
+    """Return what gives sets by the options of ``emu-simulate``; tests must not change them."""
+    folder = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        folder = folder.parent  # that of all workers
+    return SimulatedSets(folder / "simulated")
 
 
 @pytest.fixture(scope="session")

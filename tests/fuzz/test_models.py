@@ -13,15 +13,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COUNT = 640
-SHARE = 160
-"""So many make a test."""
+SHARE = 80
+"""So many make a test, which has its time even where others are at work."""
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> list[Path]:
+    """What mutants are made of."""
+    others = [request.getfixturevalue(name) for name in LOFAR_SETS]
+    return make_good_sets(tmp_path_factory.mktemp("good"), others)
 
 
 @pytest.mark.parametrize("first", range(0, COUNT, SHARE))
 def test_each_mutant_is_refused_before_ready_or_received_with_right_data(
-    tmp_path: Path, first: int, request: pytest.FixtureRequest
+    tmp_path: Path, good: list[Path], first: int
 ) -> None:
-    good = make_good_sets(tmp_path, [request.getfixturevalue(name) for name in LOFAR_SETS])
     result = campaign(tmp_path, good, seed=9, numbers=range(first, first + SHARE))
     assert not result.faults, "\n".join(result.faults)
     assert result.taken + result.refused == SHARE

@@ -19,21 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.simulated import SimulatedSets
+
 pytestmark = pytest.mark.patient
 
 CONFIG, INPUT, OUTPUT, NETWORK, NOTHING, LOST = 2, 3, 4, 5, 6, 7
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(simulated_set: SimulatedSets) -> Path:
     """8 channels, 28 baselines, 20 integrations."""
-    path = tmp_path_factory.mktemp("model") / "model.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", "8", "--integrations", "20"),
-        *("--channels", "8", path),
-    )
-    return path
+    return simulated_set(num_antennas=8, integrations=20, channels=8)
 
 
 @pytest.fixture
@@ -194,27 +190,21 @@ def test_output_that_cannot_be_written(model: Path, tmp_path: Path, read_only_di
     refused("emu-recv", OUTPUT, "received.ms", arguments=arguments)
 
 
-def test_disk_too_small_for_the_observation(tmp_path: Path, small_disk: Path) -> None:
-    long = tmp_path / "long.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", "16", "--integrations", "60"),
-        *("--channels", "128", long),
-    )
+def test_disk_too_small_for_the_observation(
+    simulated_set: SimulatedSets, tmp_path: Path, small_disk: Path
+) -> None:
+    long = simulated_set(num_antennas=16, integrations=60, channels=128)
     arguments = receive_arguments(
         long, tmp_path, reception__outputfilename=small_disk / "received.ms"
     )
     refused("emu-recv", OUTPUT, "received.ms", "free", arguments=arguments)
 
 
-def test_disk_that_fills_up_keeps_what_was_closed(tmp_path: Path, small_disk: Path) -> None:
+def test_disk_that_fills_up_keeps_what_was_closed(
+    simulated_set: SimulatedSets, tmp_path: Path, small_disk: Path
+) -> None:
     """The observation would fit when it begins; then somebody else fills the disk."""
-    sent = tmp_path / "sent.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", "8", "--integrations", "100"),
-        *("--channels", "32", "--noise", "1", sent),
-    )
+    sent = simulated_set(num_antennas=8, integrations=100, channels=32, noise=1)
     output = small_disk / "received.ms"
     values = {"reception.outputfilename": output, "reception.transport": "tcp"}
     receiver = start_receiver(tmp_path, sent, values | {"reception.max_dumps": 0}, flags=["-v"])

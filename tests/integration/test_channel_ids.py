@@ -8,21 +8,17 @@ import numpy as np
 import pytest
 from casacore.tables import table
 
-from tests.commands import ok, send, start_receiver
+from tests.commands import send, start_receiver
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.simulated import SimulatedSets
+
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "model.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", "4", "--integrations", "5"),
-        *("--channels", "8", "--noise", "1", path),
-    )
-    return path
+def model(simulated_set: SimulatedSets) -> Path:
+    return simulated_set(num_antennas=4, integrations=5, channels=8, noise=1)
 
 
 def column(ms: Path, name: str) -> np.ndarray:

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from casacore.tables import table
@@ -24,21 +24,18 @@ from tests.integration.test_bad_input import (
 )
 from tests.waiting import wait_until
 
+if TYPE_CHECKING:
+    from tests.simulated import SimulatedSets
+
 pytestmark = pytest.mark.patient
 
 DOC = Path(__file__).parents[2] / "docs" / "howto" / "consumer.md"
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(simulated_set: SimulatedSets) -> Path:
     """10 channels, 6 baselines, 5 integrations."""
-    path = tmp_path_factory.mktemp("model") / "model.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", "4", "--integrations", "5"),
-        *("--channels", "10", path),
-    )
-    return path
+    return simulated_set(num_antennas=4, integrations=5, channels=10)
 
 
 CHECK_OR_RUN = pytest.mark.parametrize("flags", [["--check"], []], ids=["check", "run"])

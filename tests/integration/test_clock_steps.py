@@ -5,11 +5,15 @@ from __future__ import annotations
 import ast
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import receive
 from tests.commands import ok, send, start_receiver
+
+if TYPE_CHECKING:
+    from tests.simulated import SimulatedSets
 
 pytestmark = pytest.mark.timely
 
@@ -42,14 +46,9 @@ says; a server may name the date when it wants to be asked again."""
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_a_clock_that_is_set_all_the_time_changes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: str
+    simulated_set: SimulatedSets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: str
 ) -> None:
-    sent = tmp_path / "sent.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", "4", "--integrations", "40"),
-        *("--channels", "8", "--noise", "1", sent),
-    )
+    sent = simulated_set(num_antennas=4, integrations=40, channels=8, noise=1)
     clock = tmp_path / "clock"
     clock.mkdir()
     (clock / "sitecustomize.py").write_text(STEPPING_CLOCK)

@@ -11,25 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.commands import ok, options, run, send, start_receiver
+from tests.commands import options, run, send, start_receiver
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.commands import RunningReceiver
+    from tests.simulated import SimulatedSets
 
 CONSUMER_FAILED = 8
 
 
 @pytest.fixture(scope="module")
-def observation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def observation(simulated_set: SimulatedSets) -> Path:
     """30 integrations of 6 baselines."""
-    path = tmp_path_factory.mktemp("observation") / "sent.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", "4", "--integrations", "30"),
-        *("--channels", "4", path),
-    )
-    return path
+    return simulated_set(num_antennas=4, integrations=30, channels=4)
 
 
 def script(folder: Path, text: str) -> Path:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from casacore.tables import table
 
-from tests.commands import BIN, ok, options, start_receiver
+from tests.commands import BIN, options, start_receiver
 from tests.integration.senders import Observation, Sender
 from tests.integration.slow_disk import FAST, RATE
 from tests.integration.test_bad_input import mounted
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.commands import RunningReceiver
+    from tests.simulated import SimulatedSets
 
 DUMPS, BASELINES = 150, 28
 """Integrations in the set: more than a sender sends before its test stops it."""
@@ -36,15 +37,9 @@ CLOSED = re.compile(r"Closed (\S+): (\d+) integrations$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
-def observation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def observation(simulated_set: SimulatedSets) -> Path:
     """28 baselines x 512 channels: 150 integrations of 0.7 MB."""
-    path = tmp_path_factory.mktemp("observation") / "sent.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", "8", "--integrations", DUMPS),
-        *("--channels", "512", "--noise", "1", path),
-    )
-    return path
+    return simulated_set(num_antennas=8, integrations=DUMPS, channels=512, noise=1)
 
 
 @pytest.fixture
@@ -403,15 +398,13 @@ def test_a_disk_that_cannot_keep_what_it_took_is_told_of(
 
 
 def test_a_signal_closes_within_seconds_whatever_waits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: list[RunningReceiver]
+    simulated_set: SimulatedSets,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    started: list[RunningReceiver],
 ) -> None:
     """150 scans, of which the disk takes one in some seconds: what it has begun is closed."""
-    sent = tmp_path / "sent.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", "4", "--autocorrelations"),
-        *("--integrations", "2", "--channels", "8", sent),
-    )
+    sent = simulated_set(num_antennas=4, autocorrelations=True, integrations=2, channels=8)
     monkeypatch.setenv(RATE, "3000")
     monkeypatch.setenv(FAST, str(tmp_path / "never"))
     scans = 150

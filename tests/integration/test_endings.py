@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from casacore.tables import table
 
-from tests.commands import BIN, TIMEOUT_S, ok, options, run, send, start_receiver
+from tests.commands import BIN, TIMEOUT_S, options, run, send, start_receiver
 from tests.integration.monitored import Monitored
 from tests.integration.senders import Observation, Sender
 from tests.waiting import wait_until
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from tests.commands import RunningReceiver
     from tests.integration.running import Running
+    from tests.simulated import SimulatedSets
 
     Receive = Callable[..., Running]
 
@@ -31,15 +32,9 @@ LOSS, INCOMPLETE = "--fail-on-loss", "--fail-on-incomplete"
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(simulated_set: SimulatedSets) -> Path:
     """6 baselines x 8 channels, which are 2 streams."""
-    path = tmp_path_factory.mktemp("model") / "sim.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", "4", "--channels", "8"),
-        *("--integrations", MODEL, path),
-    )
-    return path
+    return simulated_set(num_antennas=4, integrations=MODEL, channels=8)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import emulator.send.app
 import emulator.send.ibverbs
 from receive.measurement_set.read.reader import open_set
 from receive.stream.network import ibverbs
-from tests.commands import ok, options, run
+from tests.commands import options, run
 from tests.integration.senders import Observation, Sender
 from tests.integration.test_receive_streams import assert_same
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.integration.running import Running
+    from tests.simulated import SimulatedSets
 
     Receive = Callable[..., Running]
 
@@ -107,15 +108,9 @@ def test_heaps_of_a_group_arrive(receive: Receive, card: list[Any]) -> None:
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small(simulated_set: SimulatedSets) -> Path:
     """6 baselines, 8 channels, 5 integrations."""
-    path = tmp_path_factory.mktemp("small") / "small.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", "4", "--integrations", "5"),
-        *("--channels", "8", "--noise", "1", path),
-    )
-    return path
+    return simulated_set(num_antennas=4, integrations=5, channels=8, noise=1)
 
 
 def test_a_set_is_sent_to_a_group(receive: Receive, card: list[Any], small: Path) -> None:

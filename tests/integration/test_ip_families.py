@@ -16,6 +16,7 @@ from tests.commands import BIN, ok, options, run, send, start_receiver
 
 if TYPE_CHECKING:
     from tests.commands import RunningReceiver
+    from tests.simulated import SimulatedSets
 
 NETWORK = 5
 IF_INET6 = Path("/proc/net/if_inet6")
@@ -56,15 +57,9 @@ def addresses_of_links() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def observation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def observation(simulated_set: SimulatedSets) -> Path:
     """6 baselines x 8 channels, 10 integrations: two streams."""
-    path = tmp_path_factory.mktemp("observation") / "sent.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", "4", "--integrations", "10"),
-        *("--channels", "8", path),
-    )
-    return path
+    return simulated_set(num_antennas=4, integrations=10, channels=8, noise=1)
 
 
 def values_for(transport: str, host: str = "") -> dict[str, str | int]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import ipaddress
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from receive.stream.network.sockets import interface_index
 from tests.commands import ok, options, run, send, start_receiver
+
+if TYPE_CHECKING:
+    from tests.simulated import SimulatedSets
 
 NETWORK = 5
 GROUP = "ff15::42:7"
@@ -34,15 +38,9 @@ def address_with_groups() -> str | None:
 
 
 @pytest.fixture(scope="module")
-def observation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def observation(simulated_set: SimulatedSets) -> Path:
     """6 baselines x 8 channels, 10 integrations."""
-    path = tmp_path_factory.mktemp("observation") / "sent.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", "4", "--integrations", "10"),
-        *("--channels", "8", "--noise", "1", path),
-    )
-    return path
+    return simulated_set(num_antennas=4, integrations=10, channels=8, noise=1)
 
 
 @needs_ipv6

@@ -9,7 +9,7 @@ import pytest
 from casacore.tables import table
 
 from receive.stream.network import sockets
-from tests.commands import ok, send, start_receiver
+from tests.commands import send, start_receiver
 from tests.integration.senders import Observation, Sender
 from tests.waiting import wait_until
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.integration.running import Running
+    from tests.simulated import SimulatedSets
 
     Receive = Callable[..., Running]
 
@@ -25,15 +26,9 @@ pytestmark = pytest.mark.timely
 
 
 @pytest.fixture(scope="module")
-def observation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def observation(simulated_set: SimulatedSets) -> Path:
     """60 integrations of 66 baselines x 16 channels, 36 kB each."""
-    path = tmp_path_factory.mktemp("observation") / "sent.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", "12", "--integrations", "60"),
-        *("--channels", "16", path),
-    )
-    return path
+    return simulated_set(num_antennas=12, integrations=60, channels=16)
 
 
 def history(ms: Path) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.commands import RunningReceiver
+    from tests.simulated import SimulatedSets
 
 pytestmark = pytest.mark.patient
 
@@ -25,27 +26,15 @@ KILLS = 40
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny(simulated_set: SimulatedSets) -> Path:
     """28 baselines x 8 channels: a dump of 7 kB."""
-    path = tmp_path_factory.mktemp("tiny") / "tiny.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", "8", "--integrations", "400"),
-        *("--channels", "8", "--noise", "1", path),
-    )
-    return path
+    return simulated_set(num_antennas=8, integrations=400, channels=8, noise=1)
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def large(simulated_set: SimulatedSets) -> Path:
     """2,080 baselines x 16 channels: a dump of 1.1 MB."""
-    path = tmp_path_factory.mktemp("large") / "large.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--autocorrelations", "--integrations", "60"),
-        *("--channels", "16", "--noise", "1", path),
-    )
-    return path
+    return simulated_set(autocorrelations=True, integrations=60, channels=16, noise=1)
 
 
 def reported(receiver: RunningReceiver) -> int:

@@ -16,16 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-TINY = ("--array", "meerkat", "--num-antennas", "4", "--integrations", "3", "--channels", "8")
+    from tests.simulated import SimulatedSets
+
 PART = {"reception.channels": "0:4", "transmission.channels_per_stream": 4}
 SENT_PART = {"reader.num_chan": 4, "transmission.channels_per_stream": 4}
 
 
 @pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "good.ms"
-    ok("emu-simulate", *TINY, path)
-    return path
+def good(simulated_set: SimulatedSets) -> Path:
+    return simulated_set(num_antennas=4, integrations=3, channels=8)
 
 
 @pytest.fixture

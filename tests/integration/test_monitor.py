@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from receive.stream.network.sockets import interface_addresses
-from tests.commands import BIN, RunningReceiver, ok, options, run, send
+from tests.commands import BIN, RunningReceiver, options, run, send
 from tests.integration.monitored import STREAMS, Monitored, free_port, total
 from tests.waiting import wait_until
 
@@ -22,21 +22,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from tests.simulated import SimulatedSets
+
 
 INTEGRATIONS, GROUPS = 12, 3
 TOKEN = "three-hidden-words"  # noqa: S105 (of this test)
 
 
 @pytest.fixture(scope="module")
-def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def simulated(simulated_set: SimulatedSets) -> Path:
     """28 baselines x 12 channels, which are 3 streams."""
-    path = tmp_path_factory.mktemp("simulated") / "sim.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", "8", "--channels", "12"),
-        *("--integrations", INTEGRATIONS, path),
-    )
-    return path
+    return simulated_set(num_antennas=8, integrations=INTEGRATIONS, channels=12)
 
 
 @pytest.fixture
@@ -371,13 +367,10 @@ def test_slow_clients_keep_nobody_else_waiting(monitored: Any) -> None:
     running.stop()
 
 
-def test_many_who_ask_cost_no_data(tmp_path: Path, started: list[RunningReceiver]) -> None:
-    ms = tmp_path / "sent.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", "16", "--channels", "64"),
-        *("--integrations", "200", ms),
-    )
+def test_many_who_ask_cost_no_data(
+    simulated_set: SimulatedSets, tmp_path: Path, started: list[RunningReceiver]
+) -> None:
+    ms = simulated_set(num_antennas=16, integrations=200, channels=64)
     running = Monitored(tmp_path, ms, {"transmission.channels_per_stream": 16})
     started.append(running.receiver)
     over = threading.Event()

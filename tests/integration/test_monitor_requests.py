@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.commands import ok
 from tests.integration.monitored import Monitored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.simulated import SimulatedSets
 
 GET = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n"
 POST = GET.replace(b"GET", b"POST")
@@ -19,11 +20,11 @@ OTHER = b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
-    folder = tmp_path_factory.mktemp("asked")
-    ms = folder / "sim.ms"
-    ok("emu-simulate", "--num-antennas", "4", "--channels", "4", "--integrations", "2", ms)
-    started = Monitored(folder, ms, {"reception.idle_timeout": 0})
+def running(
+    tmp_path_factory: pytest.TempPathFactory, simulated_set: SimulatedSets
+) -> Iterator[Monitored]:
+    ms = simulated_set(num_antennas=4, integrations=3, channels=8)
+    started = Monitored(tmp_path_factory.mktemp("asked"), ms, {"reception.idle_timeout": 0})
     yield started
     started.stop()
 

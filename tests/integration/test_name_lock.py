@@ -22,6 +22,7 @@ from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.commands import RunningReceiver
+    from tests.simulated import SimulatedSets
 
 DUMPS = 12
 TCP = {"reception.transport": "tcp"}
@@ -29,15 +30,9 @@ SENT_TCP = {"transmission.transport": "tcp"}
 
 
 @pytest.fixture(scope="module")
-def observation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def observation(simulated_set: SimulatedSets) -> Path:
     """6 baselines x 4 channels, 12 integrations."""
-    path = tmp_path_factory.mktemp("observation") / "sent.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", "4", "--integrations", DUMPS),
-        *("--channels", "4", "--noise", "1", path),
-    )
-    return path
+    return simulated_set(num_antennas=4, integrations=DUMPS, channels=4, noise=1)
 
 
 def column(path: Path, name: str = "DATA") -> np.ndarray:

@@ -9,26 +9,24 @@ import pytest
 from casacore.tables import table
 
 from receive.icd.records import vis_slots
-from tests.commands import ok, start_receiver
+from tests.commands import start_receiver
 from tests.integration.senders import LOW, MID, UNIX_EPOCH_MJD_S, Observation, send_older_style
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.simulated import SimulatedSets
 
 ANTENNAS, CHANNELS, PER_STREAM, INTEGRATIONS = 4, 10, 4, 12
 SCAN_ID = 4711
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(simulated_set: SimulatedSets) -> Path:
     """10 baselines with autocorrelations, 10 channels, 12 integrations."""
-    path = tmp_path_factory.mktemp("model") / "model.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", ANTENNAS, "--autocorrelations"),
-        *("--integrations", INTEGRATIONS, "--channels", CHANNELS, path),
+    return simulated_set(
+        num_antennas=ANTENNAS, autocorrelations=True, integrations=INTEGRATIONS, channels=CHANNELS
     )
-    return path
 
 
 def columns(path: Path, *names: str) -> tuple[np.ndarray, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from casacore.tables import table
 
-from tests.commands import BIN, TIMEOUT_S, ok, options, start_receiver
+from tests.commands import BIN, TIMEOUT_S, options, start_receiver
 from tests.integration import slow_disk
 from tests.waiting import wait_until
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.commands import RunningReceiver
+    from tests.simulated import SimulatedSets
 
 pytestmark = pytest.mark.timely
 
@@ -37,15 +38,9 @@ MIB = 1 << 20
 
 
 @pytest.fixture(scope="module")
-def sent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sent(simulated_set: SimulatedSets) -> Path:
     """28 baselines x 128 channels, 122 kB an integration, 800 of them."""
-    path = tmp_path_factory.mktemp("sent") / "sent.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", "8", "--integrations", INTEGRATIONS),
-        *("--channels", CHANNELS, "--noise", "1", path),
-    )
-    return path
+    return simulated_set(num_antennas=8, integrations=INTEGRATIONS, channels=CHANNELS, noise=1)
 
 
 @pytest.fixture

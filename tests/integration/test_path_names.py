@@ -20,6 +20,8 @@ from tests.commands import ok, run, send, start_receiver
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.simulated import SimulatedSets
+
 ARRAY = ("--array", "meerkat", "--num-antennas", "3", "--integrations", "2", "--channels", "2")
 REFUSED = {2, 3, 4}
 PIECES = [
@@ -48,10 +50,8 @@ def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "model.ms"
-    ok("emu-simulate", *ARRAY, path)
-    return path
+def model(simulated_set: SimulatedSets) -> Path:
+    return simulated_set(num_antennas=3, integrations=2, channels=2)
 
 
 def files(folder: Path) -> set[str]:

@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,22 +16,25 @@ from tests.commands import RunningReceiver, ok, options, run, send, start_receiv
 from tests.conftest import LOFAR_SETS
 from tests.waiting import wait_until
 
+if TYPE_CHECKING:
+    from tests.simulated import SimulatedSets
+
 PROCESSES = 3
 STREAMS = {"transmission.channels_per_stream": 2}
 THREE = ["--processes", str(PROCESSES)]
 
 
 @pytest.fixture(scope="module")
-def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def simulated(simulated_set: SimulatedSets) -> Path:
     """28 baselines x 12 channels, which are 6 streams."""
-    path = tmp_path_factory.mktemp("simulated") / "sim.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", "8", "--integrations", "12"),
-        *("--channels", "12", "--noise", "0.1", "--weights", "random"),
-        *("--flag-fraction", "0.05", path),
+    return simulated_set(
+        num_antennas=8,
+        integrations=12,
+        channels=12,
+        noise=0.1,
+        weights="random",
+        flag_fraction=0.05,
     )
-    return path
 
 
 def pids(receiver: RunningReceiver) -> list[int]:

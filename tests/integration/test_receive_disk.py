@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.integration.running import Running
+    from tests.simulated import SimulatedSets
 
     Receive = Callable[..., Running]
 
@@ -33,15 +34,9 @@ STALLED_AT, GOES_ON_AT = 30, 130
 
 
 @pytest.fixture(scope="module")
-def sent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sent(simulated_set: SimulatedSets) -> Path:
     """28 baselines x 32 channels, 30 kB an integration, 200 of them."""
-    path = tmp_path_factory.mktemp("sent") / "sent.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", "8", "--integrations", INTEGRATIONS),
-        *("--channels", CHANNELS, "--noise", "1", path),
-    )
-    return path
+    return simulated_set(num_antennas=8, integrations=INTEGRATIONS, channels=CHANNELS, noise=1)
 
 
 def columns(path: Path) -> tuple[np.ndarray, ...]:

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from receive.icd.times import ticks_from_mjd_s
-from tests.commands import ok, send, start_receiver
+from tests.commands import send, start_receiver
 from tests.integration.relay import Harm, Relay
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.simulated import SimulatedSets
 
 pytestmark = pytest.mark.timely
 
@@ -26,14 +28,11 @@ def columns(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return opened.getcol("TIME"), opened.getcol("DATA"), opened.getcol("FLAG")
 
 
-def test_the_set_is_flagged_exactly_where_packets_were_dropped(tmp_path: Path) -> None:
-    simulated, received = tmp_path / "simulated.ms", tmp_path / "received.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", "6", "--integrations", "60"),
-        *("--channels", str(CHANNELS), "--noise", "1"),
-        simulated,
-    )
+def test_the_set_is_flagged_exactly_where_packets_were_dropped(
+    simulated_set: SimulatedSets, tmp_path: Path
+) -> None:
+    received = tmp_path / "received.ms"
+    simulated = simulated_set(num_antennas=6, integrations=60, channels=CHANNELS, noise=1)
     values = {"transmission.channels_per_stream": PER_STREAM}
     receiver = start_receiver(
         tmp_path, simulated, values | {"reception.dump_timeout": 2}, flags=["--fail-on-loss"]

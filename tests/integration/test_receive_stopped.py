@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from casacore.tables import table
 
-from tests.commands import BIN, TIMEOUT_S, ok, options, start_receiver
+from tests.commands import BIN, TIMEOUT_S, options, start_receiver
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.commands import RunningReceiver
+    from tests.simulated import SimulatedSets
 
 pytestmark = pytest.mark.timely
 
@@ -28,15 +29,11 @@ INTERVAL_S = 0.02
 
 
 @pytest.fixture(scope="module")
-def sent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sent(simulated_set: SimulatedSets) -> Path:
     """120 baselines x 32 channels, 130 kB an integration: 400 of them in 8 s."""
-    path = tmp_path_factory.mktemp("sent") / "sent.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", "15", "--autocorrelations"),
-        *("--integrations", INTEGRATIONS, "--channels", "32", "--noise", "1", path),
+    return simulated_set(
+        num_antennas=15, autocorrelations=True, integrations=INTEGRATIONS, channels=32, noise=1
     )
-    return path
 
 
 @pytest.fixture

@@ -8,27 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.commands import ok, send, start_receiver
+from tests.commands import send, start_receiver
 from tests.integration.senders import Observation, connect
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.simulated import SimulatedSets
+
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(simulated_set: SimulatedSets) -> Path:
     """4 antennas, 6 baselines, 8 channels, 5 integrations."""
-    return simulated(tmp_path_factory.mktemp("model") / "model.ms", antennas=4)
-
-
-def simulated(path: Path, *, antennas: int) -> Path:
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", str(antennas)),
-        *("--integrations", "5", "--channels", "8", path),
-    )
-    return path
+    return simulated_set(num_antennas=4, integrations=5, channels=8, noise=1)
 
 
 @pytest.mark.parametrize(
@@ -65,8 +58,10 @@ def test_a_sender_configured_otherwise_is_told_of_while_it_sends(
     assert summary["heaps_refused_outside_scans"][reason] > 0
 
 
-def test_another_array_is_told_of(tmp_path: Path, model: Path) -> None:
-    other = simulated(tmp_path / "other.ms", antennas=5)
+def test_another_array_is_told_of(
+    tmp_path: Path, model: Path, simulated_set: SimulatedSets
+) -> None:
+    other = simulated_set(num_antennas=5, integrations=5, channels=8)
     receiver = start_receiver(tmp_path, model, {"reception.idle_timeout": 8})
     assert send(receiver, other).returncode == 0
     assert receiver.wait() == 6, receiver.log

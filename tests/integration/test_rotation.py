@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from tests.simulated import SimulatedSets
+
 DUMPS = 50
 BASELINES = 28
 ACCOUNT = re.compile(
@@ -29,15 +31,9 @@ ACCOUNT = re.compile(
 
 
 @pytest.fixture(scope="module")
-def observation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def observation(simulated_set: SimulatedSets) -> Path:
     """28 baselines x 8 channels, 50 integrations."""
-    path = tmp_path_factory.mktemp("observation") / "sent.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", "8", "--integrations", str(DUMPS)),
-        *("--channels", "8", "--noise", "1", path),
-    )
-    return path
+    return simulated_set(num_antennas=8, integrations=DUMPS, channels=8, noise=1)
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from tests.commands import ok, run, send, start_receiver
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.simulated import SimulatedSets
+
 
 def trip(
     folder: Path, ms: Path, *, transport: str, channels_per_stream: int, name: str = "received.ms"
@@ -54,26 +56,27 @@ def test_a_real_set_comes_back(
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-def test_a_simulated_array_comes_back(tmp_path: Path, transport: str) -> None:
-    simulated = tmp_path / "simulated.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "ska-low", "--auto-only", "--integrations", "8", "--channels", "16"),
-        *("--weights", "random", "--flag-fraction", "0.05"),
-        simulated,
+def test_a_simulated_array_comes_back(
+    simulated_set: SimulatedSets, tmp_path: Path, transport: str
+) -> None:
+    simulated = simulated_set(
+        array="ska-low",
+        integrations=8,
+        channels=16,
+        auto_only=True,
+        weights="random",
+        flag_fraction=0.05,
     )
     received = trip(tmp_path, simulated, transport=transport, channels_per_stream=5)
     ok("ms-diff", "--round-trip", simulated, received)
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-def test_many_channels_of_many_antennas_come_back(tmp_path: Path, transport: str) -> None:
-    simulated = tmp_path / "simulated.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--integrations", "4", "--channels", "256", "--noise", "0.1"),
-        *("--weights", "random", "--flag-fraction", "0.05"),
-        simulated,
+def test_many_channels_of_many_antennas_come_back(
+    simulated_set: SimulatedSets, tmp_path: Path, transport: str
+) -> None:
+    simulated = simulated_set(
+        integrations=4, channels=256, noise=0.1, weights="random", flag_fraction=0.05
     )
     received = trip(tmp_path, simulated, transport=transport, channels_per_stream=60)
     ok("ms-diff", "--round-trip", simulated, received)

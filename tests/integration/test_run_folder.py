@@ -19,15 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.simulated import SimulatedSets
+
 _STARTED: list[RunningReceiver] = []
-SHAPE = ("--array", "meerkat", "--num-antennas", "4", "--integrations", "5", "--channels", "8")
 
 
 @pytest.fixture(scope="module")
-def observation(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    ms = tmp_path_factory.mktemp("observation") / "sim.ms"
-    ok("emu-simulate", *SHAPE, ms)
-    return ms
+def observation(simulated_set: SimulatedSets) -> Path:
+    return simulated_set(num_antennas=4, integrations=5, channels=8, noise=1)
 
 
 @pytest.fixture(autouse=True)

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from casacore import tables
 
-from tests.commands import BIN, ok, run, send
+from tests.commands import BIN, run, send
 from tests.integration.monitored import Monitored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.simulated import SimulatedSets
 
 HOSTILE = "ABCDEFGHJKLMNPQRSTUVWXYZ?/#@:%,;'=&+!$(){}[]\\"
 PROGRAM = """\
@@ -30,12 +32,9 @@ Path(sys.argv[2]).write_text(json.dumps({
 
 
 @pytest.fixture(scope="module")
-def observation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def observation(simulated_set: SimulatedSets) -> Path:
     """3 integrations of 6 baselines."""
-    path = tmp_path_factory.mktemp("observation") / "sent.ms"
-    size = ("--num-antennas", "4", "--integrations", "3", "--channels", "4")
-    ok("emu-simulate", "--array", "meerkat", *size, path)
-    return path
+    return simulated_set(num_antennas=4, integrations=3, channels=8)
 
 
 def secrets(seed: int) -> Iterator[str]:

@@ -20,19 +20,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from receive.account.outcome import Outcome
+    from tests.simulated import SimulatedSets
 
 TIMES = 20
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("session") / "model.ms"
-    ok(
-        "emu-simulate",
-        *("--array", "meerkat", "--num-antennas", "4", "--channels", "8"),
-        *("--integrations", TIMES, path),
-    )
-    return path
+def model(simulated_set: SimulatedSets) -> Path:
+    return simulated_set(num_antennas=4, integrations=TIMES, channels=8)
 
 
 class Embedded:

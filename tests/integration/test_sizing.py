@@ -20,28 +20,21 @@ from tests.conftest import REPOSITORY
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.simulated import SimulatedSets
+
 CHANNELS, PER_STREAM, INTERVAL_S = 64, 16, 2.0
 BASELINES = 16 * 15 // 2
 KEYS = ("rate", "cpu", "needs", "costs")
 
 
-def simulated(folder: Path, interval_s: float, *others: str) -> Path:
-    path = folder / f"{interval_s:g}.ms"
-    ok(
-        "emu-simulate", "--random-antennas", "16", "--channels", str(CHANNELS),
-        "--integrations", "2", "--interval", str(interval_s), *others, path,
-    )  # fmt: skip
-    return path
+@pytest.fixture(scope="module")
+def model(simulated_set: SimulatedSets) -> Path:
+    return simulated_set(random_antennas=16, integrations=2, channels=CHANNELS, interval=INTERVAL_S)
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return simulated(tmp_path_factory.mktemp("model"), INTERVAL_S)
-
-
-@pytest.fixture(scope="module")
-def rapid(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return simulated(tmp_path_factory.mktemp("rapid"), 1e-5)
+def rapid(simulated_set: SimulatedSets) -> Path:
+    return simulated_set(random_antennas=16, integrations=2, channels=CHANNELS, interval=1e-5)
 
 
 def values(model: Path, folder: Path, **others: object) -> dict[str, object]:
@@ -132,11 +125,9 @@ def lines(model: Path, folder: Path, cores: int, alike: int = 1, **others: objec
 
 
 @pytest.fixture(scope="module")
-def heavy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def heavy(simulated_set: SimulatedSets) -> Path:
     # 23 MB to the disk 100 times a second, which are two disks' work.
-    return simulated(
-        tmp_path_factory.mktemp("heavy"), 0.01, "--random-antennas", "64", "--channels", "240"
-    )
+    return simulated_set(random_antennas=64, integrations=2, channels=240, interval=0.01)
 
 
 HEAVY = {"reception__transport": "tcp", "transmission__channels_per_stream": 20}

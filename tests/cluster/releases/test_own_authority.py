@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testbed.cluster import LocalCluster
+    from tests.simulated import SimulatedSets
 
 pytestmark = [
     pytest.mark.cluster_wide,
@@ -31,7 +32,7 @@ UNREACHABLE = 5
 
 
 def test_tls_passes_the_proxy_unopened_and_only_a_given_authority_is_trusted(
-    cluster: LocalCluster, namespace: str, tmp_path: Path
+    cluster: LocalCluster, namespace: str, tmp_path: Path, simulated_set: SimulatedSets
 ) -> None:
     authority = Authority(tmp_path / "authority")
     certificate = authority.give("site", "site", hosts=(f"IP:{cluster.host}",))
@@ -41,8 +42,7 @@ def test_tls_passes_the_proxy_unopened_and_only_a_given_authority_is_trusted(
         "metadata": {"name": "authority"},
         "data": {"site.pem": authority.file.read_text()},
     }
-    model = tmp_path / MODEL
-    ok("emu-simulate", "--num-antennas", "4", "--channels", "4", "--integrations", "5", model)
+    model = simulated_set(num_antennas=4, integrations=5, channels=4)
     with tarfile.open(tmp_path / ARCHIVE, "w:gz") as tar:
         tar.add(model, MODEL)
     files = {ARCHIVE: (tmp_path / ARCHIVE).read_bytes()}
