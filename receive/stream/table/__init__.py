@@ -1,1 +1,1 @@
-"""What network threads and the collector share, and the compiled code that fills it."""
+"""State shared by the network threads and the collector, and the compiled code that fills it."""

@@ -1,9 +1,9 @@
-"""The processor's instructions that the compiled code needs and numba does not offer.
+"""Atomic instructions and fences for compiled code, which numba lacks.
 
 Several network threads and one Python thread share arrays without a lock.  Claiming an entry or
-a heap's place takes a compare-and-swap, counting an addition that no other thread's can undo;
-publishing takes a full fence, so that "I write A, then read B" in one thread and "I write B, then
-read A" in another cannot both see the old value.
+the place of a heap takes a compare-and-swap, counting an atomic add.  Publishing takes a full
+fence, so that "write A, then read B" in one thread and "write B, then read A" in another cannot
+both see the old value.
 """
 
 from __future__ import annotations

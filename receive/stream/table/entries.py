@@ -1,4 +1,4 @@
-"""The table of entries, one for each integration that has begun, as network threads see it."""
+"""The table of entries, one per integration, as the network threads search and claim it."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def find(state, time, epochs, begin, end, ticks, epoch):
 def find_or_claim(
     shared, state, block, time, epochs, beliefs, searched, ticks, epoch, belief, model_index
 ):
-    """Return the slot for (ticks, epoch), claiming the next entry; -1 where no buffer is free.
+    """Return the slot for (ticks, epoch), claimed if there is none; -1 if no buffer is free.
 
-    ``searched`` is the head up to which the caller has looked already.
+    ``searched`` is the head up to which the caller has searched.
     """
     while True:
         fence()
@@ -80,7 +80,7 @@ def find_or_claim(
 
 @njit(nogil=True)
 def has_witness(state, time, epochs, beliefs, begin, end, ticks, epoch, span):
-    """Return whether there are unbelieved times in an epoch, and all agree with this one."""
+    """Return whether an epoch has timestamps in probation, all within `span` of this one."""
     found = False
     for n in range(begin, end):
         slot = n % ENTRIES
@@ -93,10 +93,10 @@ def has_witness(state, time, epochs, beliefs, begin, end, ticks, epoch, span):
 
 @njit(nogil=True)
 def has_place(slot, state, seen, group, ticks, newest, horizon, span):
-    """Return whether a heap goes on in an epoch: begins a dump near the newest, or adds to one.
+    """Return whether a heap fits an epoch: in a live entry that lacks it, or near the newest.
 
-    ``slot`` is that of its time in the epoch, -1 if there is none; ``newest`` and ``horizon`` are
-    the times of the epoch.
+    ``slot`` is that of its timestamp in the epoch, -1 if there is none; ``newest`` and ``horizon``
+    are timestamps of the epoch.
     """
     if slot >= 0:
         return state[slot] == _LIVE and not seen[slot, group]

@@ -1,12 +1,12 @@
-"""Starts of the sender: which one a stream is in, for the compiled placement function.
+"""Epochs, each one start of the sender: which epoch a stream is in.  Compiled into `placement`.
 
-Each stream counts its own, since one may be far behind the others: what of it waits in the kernel
-can be older than a start that another stream has brought already.
+Each stream has its own epoch, since streams drift apart: heaps of one stream that wait in the
+kernel can be older than the start heap of another.
 
-Over a connection all that comes is of one sender.  A datagram may be of anybody: there a start
-begins nothing before data follow it, and what then begins is *settled*, handed on and final, only
-when nothing has come of the scan before for a while.  Until then a stream returns to where it was
-as soon as a heap comes that goes on there.
+A connection has one sender, so its start heaps are final.  Datagrams may have any sender.  There a
+start heap opens an epoch only when data follow it, and the epoch is *settled* (final, its dumps are
+handed on) only after the previous scan has been silent for a while.  Until then a heap that
+continues the previous epoch takes its stream back there.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _BUSY, _LIVE = int(EntryState.BUSY), int(EntryState.LIVE)
 
 @njit(nogil=True)
 def counts_tell(stream):
-    """Return whether the counts of a stream's heaps have followed each other so far."""
+    """Return whether the heap counts of a stream have been consecutive so far."""
     return stream[0].regular > 0 or stream[0].data_in_epoch == 1
 
 
 @njit(nogil=True)
 def has_live(shared, state, epochs, epoch):
-    """Return whether a dump of an epoch has begun and was not handed on."""
+    """Return whether an epoch has a live entry: a dump that has begun and was not handed on."""
     for n in range(shared[0].tail, shared[0].head):
         slot = n % ENTRIES
         while state[slot] == _BUSY:
@@ -54,9 +54,9 @@ def has_live(shared, state, epochs, epoch):
 
 @njit(nogil=True)
 def was_left(shared, epoch, begun):
-    """Return whether all streams that brought data in an epoch seem to have ended it.
+    """Return whether every stream with data in an epoch has an end or a pending start.
 
-    ``begun`` is whether any has, though it may be elsewhere by now.
+    ``begun`` is whether any stream had data in it, including streams in another epoch by now.
     """
     streams = numba.carray(intp_to_voidptr(shared[0].streams), shared[0].groups, dtype=STREAM_DTYPE)
     for other in range(shared[0].groups):
@@ -69,9 +69,9 @@ def was_left(shared, epoch, begun):
 
 @njit(nogil=True)
 def wait_to_leave(shared, stream, epoch):
-    """Return whether others wait to leave an epoch by the same start that a stream has brought.
+    """Return whether other streams are about to leave an epoch with the start of this stream.
 
-    The stream has brought nothing else of that epoch: alone that does not say that it missed it.
+    This stream has a start and no data in the epoch, which alone does not prove that it missed it.
     """
     if not (stream[0].pending or stream[0].starts):
         return False
@@ -88,9 +88,9 @@ def wait_to_leave(shared, stream, epoch):
 
 @njit(nogil=True)
 def was_begun_with(shared, stream, epoch):
-    """Return whether others have begun an epoch with the start that waits on a stream.
+    """Return whether another stream began an epoch with the pending start of this stream.
 
-    What the stream has brought of it before is somebody else's.
+    Then this stream's earlier heaps in the epoch are of another sender.
     """
     count = stream[0].pending_count
     if count <= stream[0].last_count:
@@ -108,10 +108,10 @@ def was_begun_with(shared, stream, epoch):
 
 @njit(nogil=True)
 def past_missed(shared, opened, state, epochs, epoch):
-    """Return the epoch to go on in for a stream that has brought no data in `epoch`.
+    """Return the first epoch from `epoch` on that a stream without data there can still join.
 
-    Epochs that others have left, and of which nothing waits for this stream, it has missed: its
-    link was down, and a start that comes now is that of a newer one.
+    Epochs without a live entry are skipped: the stream missed them (its link was down), and its
+    start is that of a newer one.
     """
     while epoch < opened[0] and (
         epoch <= opened[0] - EPOCHS or not has_live(shared, state, epochs, epoch)
@@ -122,13 +122,13 @@ def past_missed(shared, opened, state, epochs, epoch):
 
 @njit(nogil=True)
 def is_undecided(settled, epoch, newest):
-    """Return whether nothing is believed of an epoch that is: the next start begins it anew."""
+    """Return whether a settled epoch has no believed timestamp: the next start reuses the epoch."""
     return epoch <= settled[0] and newest[epoch % EPOCHS] == 0
 
 
 @njit(nogil=True)
 def begun_epoch(shared, opened, settled, stream, state, epochs, newest):
-    """Return the epoch that the data behind a start begin on a stream."""
+    """Return the epoch that a stream enters with the first data heap after a start heap."""
     epoch = past_missed(shared, opened, state, epochs, stream[0].epoch + 1)
     if (
         epoch == opened[0]
@@ -136,14 +136,14 @@ def begun_epoch(shared, opened, settled, stream, state, epochs, newest):
         and was_left(shared, epoch, newest[epoch % EPOCHS] > 0)
         and not has_live(shared, state, epochs, epoch)
     ):
-        # It has missed that one, too, and is the first to bring the next.
+        # The stream missed that epoch too, and is the first to begin the next.
         epoch += 1
     return epoch
 
 
 @njit(nogil=True)
 def open_epoch(opened, epoch, newest, horizon, dropped_until):
-    """Open an epoch, the next after the newest, if no other thread has done so."""
+    """Open the epoch after the newest one, unless another thread has done so."""
     if compare_and_swap(opened, 0, epoch - 1, epoch):
         row = (epoch + EPOCHS // 2) % EPOCHS
         newest[row] = 0
@@ -159,9 +159,9 @@ def may_open(settled, opened, epoch):
 
 @njit(nogil=True)
 def wait_for_room(shared, epoch):
-    """Wait until an epoch can be told apart from those that are not handed on yet.
+    """Wait until an epoch is at most `MOST_AHEAD` after the oldest one not handed on.
 
-    Return whether it can: not if receiving stops meanwhile.
+    Return False if receiving stops first.
     """
     fence()
     while epoch - shared[0].oldest_epoch > MOST_AHEAD:
@@ -176,8 +176,8 @@ def wait_for_room(shared, epoch):
 def enter_epoch(shared, stream, settled, epoch, state, block, seen, present, owner):
     """Move a stream to an epoch.
 
-    A heap that is not whole by now is abandoned: a new sender may count its heaps as the old one
-    did, and spead2 would complete the old heap with packets of the new one.
+    The stream's incomplete heaps are abandoned: a restarted sender may reuse heap counts, and
+    spead2 would complete an old heap with packets of a new one.
     """
     for n in range(shared[0].tail, shared[0].head):
         slot = n % ENTRIES
@@ -222,7 +222,7 @@ def enter_epoch(shared, stream, settled, epoch, state, block, seen, present, own
 
 @njit(nogil=True)
 def enter_with_start(shared, stream, settled, epoch, state, block, seen, present, owner):
-    """Move a stream that has brought its start, and nothing else, to the epoch that it begins."""
+    """Move a stream that has a start heap and no data to the epoch which that start begins."""
     starts, count = stream[0].starts, stream[0].start_count
     channel_id, baselines = stream[0].channel_id, stream[0].baseline_count
     enter_epoch(shared, stream, settled, epoch, state, block, seen, present, owner)
@@ -234,12 +234,12 @@ def enter_with_start(shared, stream, settled, epoch, state, block, seen, present
 
 @njit(nogil=True)
 def goes_back(stream, count, ticks, interval, fits):
-    """Return whether a heap goes on where a stream was before the start that moved it.
+    """Return whether a heap continues the epoch in which its stream was before the last start.
 
     Parameters
     ----------
     fits
-        Whether the heap has a place there.
+        Whether the heap has a place in that epoch (`entries.has_place`).
     """
     if not fits:
         return False
@@ -252,7 +252,7 @@ def goes_back(stream, count, ticks, interval, fits):
     if here and there and last == 0:
         return not stream[0].chained
     if here and there:
-        # The times decide: those of a scan go on by an interval.
+        # The counts fit both epochs; timestamps of one scan are an interval apart.
         return not follows_time(stream[0].last_count, last, stream[0].step, count, ticks, interval)
     if stream[0].data_in_epoch == 0 and stream[0].chained:
         return there
@@ -261,7 +261,7 @@ def goes_back(stream, count, ticks, interval, fits):
 
 @njit(nogil=True)
 def return_to_settled(shared, stream, state, epochs, block, seen, present, owner):
-    """Move a stream back to the epoch that goes on, as if no start had come."""
+    """Move a stream back to its last settled epoch, as if the start heap had not come."""
     for n in range(shared[0].tail, shared[0].head):
         slot = n % ENTRIES
         if state[slot] != _LIVE or epochs[slot] != stream[0].back_epoch:
@@ -288,8 +288,41 @@ def return_to_settled(shared, stream, state, epochs, block, seen, present, owner
 
 
 @njit(nogil=True)
+def note_stop(stream, count):
+    """Record the end heap of a stream."""
+    stream[0].stop_follows = follows_count(stream[0].last_count, stream[0].step, count)
+    stream[0].stop_follows_far = follows_count(stream[0].far_count, stream[0].step, count)
+    if stream[0].pending:
+        stream[0].pending_stop = follows_count(stream[0].pending_count, 1, count)
+    stream[0].stop_count = count
+    stream[0].ended = BY_END_HEAP
+
+
+@njit(nogil=True)
+def stays_before_start(stream, count, ticks, fits):
+    """Return whether a data heap belongs to the scan before the pending start of its stream.
+
+    Discard the pending start if the heap shows that the old scan continues after it.  ``fits`` is
+    whether the heap has a place in the stream's epoch.
+    """
+    if not counts_tell(stream):
+        return fits
+    last, step = stream[0].last_count, stream[0].step
+    continues = follows_count(last, step, count) or was_overtaken(
+        last, stream[0].newest_ticks, step, count, ticks
+    )
+    after_start = follows_count(stream[0].pending_count, step, count)
+    if not fits or not continues or (stream[0].pending_follows and after_start):
+        return False
+    if not stream[0].pending_follows or count >= stream[0].pending_count:
+        stream[0].pending = 0
+        stream[0].starts_undone += 1
+    return True
+
+
+@njit(nogil=True)
 def begin_pending(shared, stream, epoch):
-    """Let the pending start begin the epoch that a stream has just entered."""
+    """Apply the pending start of a stream to the epoch that the stream has just entered."""
     stream[0].chained = stream[0].pending_follows
     if stream[0].pending_stop:
         stream[0].ended = BY_END_HEAP
@@ -302,12 +335,12 @@ def begin_pending(shared, stream, epoch):
 
 @njit(nogil=True, cache=True)
 def begin_epoch(opened, settled, epoch, newest, horizon, dropped_until):
-    """Open an epoch that is believed at once."""
+    """Open an epoch and settle it at once."""
     open_epoch(opened, epoch, newest, horizon, dropped_until)
     raise_to(settled, 0, epoch)
 
 
 @njit(nogil=True, cache=True)
 def raise_from_python(array, index, value):
-    """Set ``array[index]`` to a value if that is larger, whatever other threads do."""
+    """Raise ``array[index]`` to a value, atomically."""
     raise_to(array, index, value)

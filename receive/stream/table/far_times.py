@@ -1,4 +1,4 @@
-"""Heaps whose time is far from where their stream is: whether they go on from each other."""
+"""Heaps whose timestamp is far from the newest: whether they continue each other."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from numba import njit
 from receive.stream.table.starts import follows_count, was_overtaken
 
 _PATIENCE = 2
-"""So many heaps more than have gone on from each other may come that do not."""
+"""A run of far heaps is given up after its length plus this many heaps that do not continue it."""
 _LONG = 4
-"""More of them say nothing more."""
+"""Length at which a run of far heaps stops being counted."""
 
 
 @njit(nogil=True)
 def follows_time(last_count, last, step, count, ticks, interval):
-    """Return whether a heap that follows another by its count does so by its time, too.
+    """Return whether a heap that follows another by count also follows it by timestamp.
 
-    Heaps between the two may be lost; several may be of one integration.
+    Heaps between them may be lost; several heaps may be of one integration.
     """
     most = np.uint64(1 + max(count - last_count, 1) // max(step, 1))
     return last <= ticks and ticks - last <= most * interval
@@ -25,11 +25,10 @@ def follows_time(last_count, last, step, count, ticks, interval):
 
 @njit(nogil=True)
 def note_far(stream, count, ticks, interval, follows, trusted):
-    """Note a heap that came from far; return whether it goes on from others.
+    """Record a far heap; return whether it continues the run of far heaps of its stream.
 
-    Those that go on from each other are kept though somebody else's come between them, unless all
-    are trusted to be of one sender.  ``follows`` is whether its count is next to that of the heaps
-    that are not far.
+    A run survives heaps of another sender between its own, unless ``trusted``.  ``follows`` is
+    whether the count follows that of the stream's regular heaps.
     """
     if ticks < stream[0].newest_ticks:
         since = ticks - min(stream[0].back_ticks, ticks)
@@ -61,7 +60,7 @@ def note_far(stream, count, ticks, interval, follows, trusted):
 
 @njit(nogil=True)
 def forget_far(stream):
-    """Forget the heaps that came from far: the stream has moved."""
+    """Clear the runs of far heaps: the stream has changed its epoch."""
     stream[0].back_run = 0
     stream[0].far_count = 0
     stream[0].far_ticks = 0

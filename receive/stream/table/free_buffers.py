@@ -1,7 +1,7 @@
-"""The buffers that are free: a stack without a lock, so that the last one returned goes first.
+"""Free buffers: a lock-free stack, so that the buffer returned last is reused first.
 
-What was just read by a consumer is still in the processor's cache.  A network thread takes a
-buffer while it claims an entry, hence one thread at a time; the collector alone returns them.
+That one is still in the processor's cache.  A network thread takes a buffer while it claims an
+entry, so one thread at a time; only the collector returns them.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ NONE = -1
 
 @njit(nogil=True)
 def take(top, below):
-    """Return the block that was returned last, -1 if there is none.
+    """Pop the block that was returned last; -1 if there is none.
 
-    No other thread may take at the same time: then a block that was the top and is the top again
-    has the same one below it, for only who takes could have changed that.
+    Only one thread may take at a time, which excludes the ABA problem: while a block stays or
+    becomes the top again, the block below it cannot have changed.
     """
     while True:
         fence()
@@ -29,7 +29,7 @@ def take(top, below):
 
 @njit(nogil=True, cache=True)
 def give(top, below, present, block):
-    """Return a block into which nobody writes any more."""
+    """Push a block into which no thread writes any more."""
     present[block] = 0
     while True:
         fence()

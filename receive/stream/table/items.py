@@ -1,4 +1,4 @@
-"""What a heap's first packet says: immediate values, and where the heap holds what."""
+"""Items in the first packet of a heap: immediate values, and addresses of the others."""
 
 from __future__ import annotations
 
@@ -83,5 +83,5 @@ def addresses(packet):
 
 @njit(nogil=True)
 def scan_at(base, address, length):
-    """Return where in the pool a heap's scan id will lie, -1 if it has none or none that fits."""
+    """Return the byte of the pool for a heap's scan id; -1 if it has none inside the heap."""
     return base + address if 0 <= address <= length - _SCAN_ID_BYTES else np.int64(-1)

@@ -6,9 +6,9 @@ for each channel group (the channels that one stream carries in one heap)::
     dump   | slot 0                                | slot 1 ...
     slot   | head room | records of the group      | tail room | padding to 64 bytes
 
-spead2 copies the whole payload of a heap in one piece: descriptors and ``scan_id`` that travel in
-front of the data land in the head room, whatever comes after it in the tail room, and the records
-always begin at the same byte.
+spead2 copies the whole payload of a heap in one piece: descriptors and ``scan_id`` before the data
+land in the head room, items after it in the tail room, and the records always begin at the same
+byte.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from functools import cached_property
 from receive.command.errors import ConfigError
 
 HEAD_ROOM_BYTES = 4096
-"""Room for what precedes the data: 11 descriptors of about 130 bytes and the addressed items."""
+"""Room for the items before the data: 11 descriptors of about 130 bytes, addressed items."""
 TAIL_ROOM_BYTES = 4096
-"""Room for what follows the data, for senders that put the data first."""
+"""Room for the items after the data, for senders that put the data first."""
 CONTROL_BYTES = 16384
 """Room for the payload of one start-of-stream heap (descriptors and ``scan_id``)."""
 SLOT_ALIGNMENT_BYTES = 64
 MIN_POOL_DUMPS = 4
 """Two dumps in the window, one with the consumer, one to receive into."""
 MAX_POOL_DUMPS = 4096
-"""More buffers than this serve nobody: it is 4096 integrations behind the sender."""
+"""Upper limit: a receiver 4096 integrations behind its sender gains nothing from more."""
 
 
 @dataclass(frozen=True)
 class StreamLayout:
-    """How the channels of one receiver are divided into streams, and what a heap weighs.
+    """How the channels of one receiver are divided into streams, and the bytes of a heap.
 
     Parameters
     ----------
     channel_count
         Channels that this receiver takes.
     channels_per_stream
-        Channels of each stream but the last, which has what is left.
+        Channels of each stream; the last one has the remainder.
     baseline_count
         Baselines of a heap.
     record_bytes

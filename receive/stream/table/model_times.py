@@ -1,4 +1,4 @@
-"""Which of the model's integrations a timestamp belongs to: decided once, here."""
+"""Which of the model's integrations a timestamp belongs to."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ from numba import njit
 
 @njit(nogil=True)
 def apart(ticks, other):
-    """Return how far two timestamps are from each other; differences need all of the 64 bits."""
+    """Return the distance of two timestamps; a difference needs all 64 bits, so no sign."""
     return ticks - other if ticks > other else other - ticks
 
 
 @njit(nogil=True, cache=True)
 def index_in_model(model_time, tolerance, ticks):
-    """Return which of the model's integrations a timestamp belongs to; -1 if to none.
-
-    That is the nearest one, if it is near enough.
-    """
+    """Return the index of the nearest integration of the model; -1 if outside its tolerance."""
     nearest = np.searchsorted(model_time, ticks)
     if nearest == len(model_time) or (
         nearest > 0 and apart(ticks, model_time[nearest - 1]) < apart(ticks, model_time[nearest])

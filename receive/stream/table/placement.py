@@ -1,11 +1,25 @@
-"""Where a heap lands: the function that spead2 calls for each heap, compiled.
+"""The compiled callback that tells spead2 where in the pool to copy the payload of a heap.
 
-It runs in a network thread, without the GIL, once for a heap and on the packet of it that arrived
-first.  It decides from the items in that packet alone; whatever it refuses is counted under a
-reason (`shared_types.Reason`).  The copying is spead2's.
+spead2 calls `place` once per heap, in a network thread without the GIL, on the first packet of the
+heap to arrive.  `place` decides from the items in that packet; a heap that it refuses is counted
+under a `shared_types.Reason`.
 
-Only `place` is kept compiled on disk, helpers within it: its signature holds a digest of what it
-was compiled for (`shared_types.compiled_for`), or a change would leave a stale copy in use.
+Example: 256 baselines, records of 16 bytes, 8 channels in groups of 4, so a heap has 16384 bytes of
+data and a slot 24576 (`layout`).  On stream 1 the first packet of a heap has channel id 4, data at
+address 1877, and the timestamp of an integration whose entry has buffer (block) 3::
+
+    1. control item  absent: a data heap
+    2. interface     group = 4 // 4 = 1; 256 baselines; 16384 bytes of data: accepted
+    3. dump          entry found by (timestamp, epoch), or claimed with a free buffer
+    4. slot          seen[entry, 1]: 0 -> 1, else refused as a duplicate
+                     heap_index  = 3 * 2 groups + 1                      = 7
+                     heap_offset = 3 * 49152 + 1 * 24576 + 4096 - 1877   = 174251
+
+spead2 copies the whole payload to byte 174251 of the pool, so that the records begin at 176128, the
+first byte after the head room of slot 1, and sets ``present[3, 1]`` when the heap is complete.
+
+numba caches `place` on disk with its helpers inlined.  Its signature holds a digest of what it was
+compiled from (`shared_types.compiled_for`), so that a change cannot leave a stale copy in use.
 """
 
 from __future__ import annotations
@@ -17,25 +31,21 @@ from spead2.numba import intp_to_voidptr
 from spead2.recv.numba import chunk_place_data
 
 from receive.stream.table.atomics import add, compare_and_swap, fence, raise_to, wait_a_moment
-from receive.stream.table.entries import (
-    find,
-    find_or_claim,
-    has_place,
-    has_witness,
-)
+from receive.stream.table.entries import find, find_or_claim, has_place, has_witness
 from receive.stream.table.epochs import (
     begin_pending,
     begun_epoch,
-    counts_tell,
     enter_epoch,
     enter_with_start,
     goes_back,
     has_live,
     is_undecided,
     may_open,
+    note_stop,
     open_epoch,
     past_missed,
     return_to_settled,
+    stays_before_start,
     wait_for_room,
     wait_to_leave,
     was_begun_with,
@@ -73,7 +83,7 @@ from receive.stream.table.shared_types import (
     EntryState,
     Reason,
 )
-from receive.stream.table.starts import follows_count, keep_items, note_start, was_overtaken
+from receive.stream.table.starts import follows_count, keep_items, note_regular, note_start
 
 _ITEM_COUNT = len(ITEM_IDS)
 _START, _STOP = 0, 2
@@ -102,7 +112,7 @@ _stream_type = numba.from_dtype(STREAM_DTYPE)
     cache=True,
 )
 def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR0915, C901 -- one decision after another, compiled as one function
-    """Decide where a heap lands (spead2's chunk placement callback)."""
+    """Choose the place of a heap in the pool (spead2's chunk placement callback)."""
     data = numba.carray(data_pointer, 1)
     stream = numba.carray(stream_pointer, 1)
     shared = numba.carray(intp_to_voidptr(stream[0].shared), 1, dtype=SHARED_DTYPE)
@@ -135,7 +145,7 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
     data_address, data_end, scan_address = addresses(packet)
     heap_count = items[HEAP_COUNT]
 
-    # 1. Start and end of a stream.
+    # 1. Start heap or end heap?
     if stream[0].reconnected:
         if stream[0].data_in_epoch > 0:
             stream[0].pending = 1
@@ -148,12 +158,7 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
             and not follows_count(stream[0].last_count, stream[0].step, heap_count)
         ):
             return_to_settled(shared, stream, state, epochs, blocks, seen, present, owner)
-        stream[0].stop_follows = follows_count(stream[0].last_count, stream[0].step, heap_count)
-        stream[0].stop_follows_far = follows_count(stream[0].far_count, stream[0].step, heap_count)
-        if stream[0].pending:
-            stream[0].pending_stop = follows_count(stream[0].pending_count, 1, heap_count)
-        stream[0].stop_count = heap_count
-        stream[0].ended = 1
+        note_stop(stream, heap_count)
         return
     if items[CONTROL] == _START:
         row = note_start(
@@ -178,7 +183,7 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
                 data[0].heap_offset = base
             return
 
-    # 2. Is it a heap of the interface?
+    # 2. Does the heap match the interface?
     if items[COUNT] < 0 or data_address < 0:
         add(
             refused,
@@ -187,7 +192,7 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
         )
         return
     group = own_group
-    # What the heap does not say, the start says that it follows.
+    # Items that the data heap lacks are taken from the start heap that it follows.
     said_channel_id, said_baselines = stream[0].channel_id, stream[0].baseline_count
     if stream[0].pending and follows_count(stream[0].pending_count, 1, heap_count):
         said_channel_id = stream[0].pending_channel_id
@@ -219,7 +224,7 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
         add(refused, group * _REASONS + _SIZE, 1)
         return
 
-    # 3. Which dump?
+    # 3. The dump: epoch, timestamp, entry.
     fraction = max(items[FRACTION], 0)
     ticks = (np.uint64(swap32(items[COUNT])) << np.uint64(32)) | np.uint64(swap32(fraction))
     time = numba.carray(intp_to_voidptr(shared[0].entry_time), ENTRIES, dtype=np.uint64)
@@ -236,7 +241,7 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
     span = np.uint64(shared[0].span_ticks)
     epoch = stream[0].epoch
     if epoch > settled[0]:
-        # Where this stream was before a start moved it may be where it still is.
+        # The start that moved this stream may be false: does the heap continue the old epoch?
         before = stream[0].back_epoch
         slot = find(state, time, epochs, tail, head, ticks, before)
         there, until = newest[before % EPOCHS], horizon[before % EPOCHS]
@@ -245,7 +250,7 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
             return_to_settled(shared, stream, state, epochs, blocks, seen, present, owner)
             epoch = before
     if stream[0].data_in_epoch == 0 and epoch < opened[0]:
-        # Its start heap came before that of any other stream, which tells only now what it began.
+        # Its start heap came before that of any other stream; only now its epoch is known.
         epoch = past_missed(shared, opened, state, epochs, epoch)
         stream[0].epoch = epoch
     if (
@@ -266,9 +271,9 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
     alone = is_undecided(settled, epoch, newest)
     in_time = bool(shared[0].trusted) or fits or ticks > horizon[epoch % EPOCHS]
     if alone or (stream[0].data_in_epoch == 0 and in_time):
-        # Nothing is there that a start could end.
+        # This epoch has no data that a start could end.
         if stream[0].pending:
-            # Of two starts that one is the sender's which its data follow.
+            # Of two start heaps, the one that the data follow is the sender's.
             ours = stream[0].starts > 0 and follows_count(stream[0].start_count, 1, heap_count)
             if not ours:
                 begin_pending(shared, stream, epoch)
@@ -284,34 +289,13 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
         stream[0].ended = 0
     if stream[0].pending:
         final = bool(shared[0].trusted)
+        own = False
         if not final:
-            tell = counts_tell(stream)
-            last, step = stream[0].last_count, stream[0].step
-            own = (
-                fits
-                and tell
-                and (
-                    follows_count(last, step, heap_count)
-                    or was_overtaken(last, stream[0].newest_ticks, step, heap_count, ticks)
-                )
-            )
-            behind = follows_count(stream[0].pending_count, stream[0].step, heap_count)
-            if own and stream[0].pending_follows and behind:
-                own = False
-            # Where others are already, behind starts that are believed.
+            # The settled epoch already has this integration: other streams have moved on.
             ahead = epoch < settled[0] and (
                 find(state, time, epochs, tail, head, ticks, settled[0]) >= 0
             )
-            if ahead:
-                own = False
-            elif own:
-                if not stream[0].pending_follows or heap_count >= stream[0].pending_count:
-                    stream[0].pending = 0
-                    stream[0].starts_undone += 1
-            elif fits and not tell:
-                own = True
-        else:
-            own = False
+            own = not ahead and stays_before_start(stream, heap_count, ticks, fits)
         if not own:
             following = begun_epoch(shared, opened, settled, stream, state, epochs, newest)
             if final or may_open(settled, opened, following):
@@ -328,11 +312,11 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
                 slot = find(state, time, epochs, tail, head, ticks, epoch)
                 fits = True
             elif epoch > settled[0] and not has_live(shared, state, epochs, epoch):
-                # All that may be open is somebody else's, and over: the last is begun anew.
+                # No more epochs may be open, and this one has no live entry: reuse it.
                 begin_pending(shared, stream, epoch)
                 stream[0].ended = 0
     if epoch < opened[0] and (slot < 0 or state[slot] != _LIVE or not fits):
-        # The other streams are in a newer epoch; this one's start heap may have been lost.
+        # Other streams are in a newer epoch: this stream's start heap may have been lost.
         latest_epoch = opened[0]
         if fits and latest_epoch > settled[0]:
             latest_epoch = settled[0]
@@ -350,7 +334,7 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
     follows = unsettled or follows_count(stream[0].last_count, stream[0].step, heap_count)
     noted = goes_on = False
     while slot < 0:
-        # What found no buffer has moved the streams on, too.
+        # Integrations dropped for lack of a buffer count as the newest, too.
         reference = max(newest[epoch % EPOCHS], dropped_until[epoch % EPOCHS])
         back = ticks < reference
         model_index = index_in_model(model_time, tolerance, ticks)
@@ -407,13 +391,13 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
     if unsettled or (not noted and beliefs[slot] != _BELIEVED and beliefs[slot] != _PROBATION):
         note_far(stream, heap_count, ticks, interval, follows, shared[0].trusted)
 
-    # 4. Its place in the dump.
+    # 4. The slot of the dump.
     places = numba.carray(intp_to_voidptr(shared[0].seen), ENTRIES * groups, dtype=np.uint8)
     if not compare_and_swap(places, slot * groups + group, np.uint8(0), np.uint8(1)):
         add(refused, group * _REASONS + _DUPLICATE, 1)
         return
-    # Either the collector, closing the entry, sees that a heap is on its way, or this thread sees
-    # that it was closed.
+    # The fence makes sure that either the collector, closing the entry, sees this heap in `seen`,
+    # or this thread sees that the entry is closed.
     fence()
     if state[slot] != _LIVE or time[slot] != ticks or epochs[slot] != epoch:
         seen[slot, group] = 0
@@ -436,20 +420,14 @@ def place(data_pointer, _size, stream_pointer):  # noqa: PLR0911, PLR0912, PLR09
     stream[0].data_in_epoch += 1
     follows = follows_count(stream[0].last_count, stream[0].step, heap_count)
     if unsettled:
-        # Somebody else's may be among them: the chain from the sender's start is kept to.
+        # Heaps of another sender may be among them: keep to the counts since the start heap.
         own = follows or not stream[0].chained
     else:
         own = beliefs[slot] == _BELIEVED or reference == 0
     if own:
-        last, newest_there = stream[0].last_count, stream[0].newest_ticks
-        if not was_overtaken(last, newest_there, stream[0].step, heap_count, ticks):
-            # What goes on regularly says what may follow.
-            stream[0].regular = min(stream[0].regular + 1, 3) if follows else 0
-            stream[0].step = heap_count - last if follows else 1
-            stream[0].last_count = heap_count
-        stream[0].newest_ticks = max(newest_there, ticks)
+        note_regular(stream, heap_count, ticks, follows)
         if stream[0].ended and (not stream[0].stop_follows or heap_count > stream[0].stop_count):
-            # An end that is followed by more was none.
+            # Data after the end heap: the end heap is void.
             stream[0].ended = 0
             stream[0].stops_undone += 1
         keep_items(

@@ -1,7 +1,7 @@
-"""Telling the operator of what is refused, while it happens.
+"""Warnings about refused heaps, while receiving.
 
-A sender that is configured otherwise than the receiver fills no dump, so that nothing else would
-ever be said about it.
+If sender and receiver are configured differently no dump is ever filled, and nothing else would
+show why.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Refusals:
     ports
         Port of each stream.
     unreadable
-        Returns what came instead of packets, nothing if that is not so.
+        Returns a description of data that are no SPEAD packets, else an empty string.
     """
 
     def __init__(self, state: SharedState, ports: list[int], unreadable: Callable[[], str]) -> None:
@@ -46,7 +46,7 @@ class Refusals:
         self._limits = {reason: RateLimit() for reason in Reason}
 
     def look(self, now_s: float) -> None:
-        """Warn of what was refused since the last time, if it is time to say so."""
+        """Warn of heaps refused since the last warning, if the rate limit permits."""
         self._look_for_unreadable(now_s)
         totals = self._state.counters.sum(axis=0)
         for reason in Reason:
@@ -113,5 +113,5 @@ _WHY = {
 
 
 def in_words(totals: NDArray[np.int64] | Mapping[int, int]) -> str:
-    """Return counts by reason in words, nothing for those that are 0."""
+    """Return the counts by reason as text, without those that are 0."""
     return ", ".join(f"{REASON_TEXT[r]} {totals[r]}" for r in Reason if totals[r])

@@ -1,4 +1,4 @@
-"""Constants, codes and record types of what the network threads and the collector share."""
+"""Constants, codes and record types shared by the network threads and the collector."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ import numpy as np
 from receive.stream.table.layout import CONTROL_BYTES, HEAD_ROOM_BYTES
 
 ENTRIES = 8192
-"""Slots of the table: twice the largest pool, so that heaps of closed dumps are still known."""
+"""Slots of the table: twice the largest pool, so that recently closed dumps stay in it."""
 EPOCHS = 32
-"""Starts of the sender that are told apart at one time."""
+"""Number of epochs that can be told apart at a time."""
 MAX_UNSETTLED = 12
-"""Starts that may be open before the first of them is believed.
+"""Epochs that may be open after the last settled one.
 
-Well below half of `EPOCHS`: whoever opens one clears what is half a round away."""
+Well below half of `EPOCHS`, since opening an epoch clears the row half the table ahead."""
 MAX_TENTATIVE = 4
-"""Buffers that heaps of unbelieved timestamps may take."""
+"""Buffers that entries with unbelieved timestamps may use."""
 NEAR_HEAPS = 16
-"""So many heaps may be lost of a stream, and the count of the next still follows the last one's."""
+"""Largest step between two heap counts, in units of the usual step, that still counts as next."""
 LIVE_HEAPS = 16
-"""Heaps that a stream may have in the air; spead2 gives up the oldest for a new one.
+"""Incomplete heaps per stream (spead2's ``max_heaps``); spead2 drops the oldest for a new one.
 
-Duplicates and rejected heaps take such places too, so it is well above the two or three heaps
-that networks really interleave."""
+Duplicates and rejected heaps count too, so it is well above the two or three heaps that networks
+really interleave."""
 
 
 class EntryState(IntEnum):
-    """Life of an entry, in order."""
+    """States of an entry, in order (diagram: `receive.stream.dumps.window`)."""
 
     EMPTY = 0
     OPEN = 1
@@ -45,19 +45,19 @@ class Belief(IntEnum):
 
     BELIEVED = 0
     TENTATIVE = 1
-    """Far from the newest: discarded unless others agree."""
+    """Far from the newest timestamp: discarded unless other entries agree."""
     PROBATION = 2
-    """Before anything in its epoch is believed, or in an epoch that is not believed itself: held
-    back until another one agrees, or the end shows that there is no other."""
+    """No timestamp of its epoch is believed yet, or the epoch is not settled: held back until
+    another entry agrees, or until the end of the streams shows that there is no other."""
     JUMPED = 3
-    """Far from the newest, with a heap count that follows the last one of its stream: discarded
-    unless others agree, of which there may be many."""
+    """Far from the newest timestamp, but with a heap count that follows the last one of its stream:
+    discarded unless other entries agree; may use up to half of the pool."""
     MOVED = 4
-    """The same, where count and time go on from those of a heap that came from so far."""
+    """As `JUMPED`, but its count and timestamp continue those of an earlier far heap."""
 
 
 class Reason(IntEnum):
-    """Why a heap was not placed; columns of the counters."""
+    """Why a heap was refused; columns of the counters."""
 
     LATE = 0
     DUPLICATE = 1
@@ -93,21 +93,21 @@ MALFORMED = (
 
 
 MOST_AHEAD = EPOCHS // 2 - 2
-"""Over a connection, the number of starts not yet handed on at which a new start waits."""
+"""Over TCP, a new epoch waits until it is at most this many after the oldest not handed on."""
 PENDING_ROWS = 16
-"""Pending starts of a stream of which the collector may not have read the scan id yet."""
+"""Pending starts of a stream whose scan id the collector may not have read yet."""
 CONTROL_ROWS = EPOCHS + PENDING_ROWS
-"""Rows for the payloads of start heaps: the first of an epoch, and those that were pending."""
+"""Rows for the payloads of start heaps: one per epoch, and one per pending start."""
 REPEATED_START_MS = 500
-"""A start heap that the network repeats or delays comes so soon after the first heap.
+"""A start heap this soon after the start of its epoch is a duplicate or delayed by the network.
 
-No sender starts, dies and starts again as quickly."""
+No sender restarts as quickly."""
 ABANDONED = 2
-"""Value of `seen` for a heap whose sender began again before it was whole."""
+"""Value of `seen` for a heap that was incomplete when its sender restarted."""
 PUT_BACK = 3
-"""The same for one that went into a start that was none, and is now where it belongs."""
+"""Value of `seen` for a heap moved from the epoch of a false start to the one it belongs to."""
 BY_END_HEAP, BROKEN = 1, 2
-"""Values of `ended`: the stream brought its end, or its connection ended without one."""
+"""Values of `ended`: an end heap came, or the connection ended without one."""
 
 POINTERS = (
     "entry_state",
@@ -145,9 +145,9 @@ SHARED_DTYPE = np.dtype(
         ("taken", np.int64),
         ("head", np.int64),
         ("tail", np.int64),
-        # Entries whose time was doubtful when they were claimed, and how many of them were judged.
+        # `doubted`: entries claimed with an unbelieved timestamp; `judged`: those decided since.
+        # `ranked`: all other entries (over TCP all), which move the window on.
         ("doubted", np.int64),
-        # Entries that were not: what may be somebody else's moves no window on.
         ("ranked", np.int64),
         ("judged", np.int64),
         ("model_count", np.int64),
@@ -161,12 +161,12 @@ SHARED_DTYPE = np.dtype(
         ("interval_ticks", np.int64),
         ("span_ticks", np.int64),
         ("now_ms", np.int64),
-        # Starts and ends come from whoever sends the data: over a connection.
+        # True over TCP: start and end heaps come from the sender of the data.
         ("trusted", np.int64),
         ("reject_unknown", np.int64),
         ("backpressure", np.int64),
         ("stopping", np.int64),
-        # The oldest start of the sender of which something waits to be handed on.
+        # The oldest epoch with a dump not handed on.
         ("oldest_epoch", np.int64),
     ],
     align=True,
@@ -186,9 +186,9 @@ _INLINED = (
 
 
 def compiled_for() -> str:
-    """Return a digest of all that the compiled placement function takes from other modules.
+    """Return a digest of everything that `place` is compiled from in other modules.
 
-    numba keeps what it compiled until the function's own file changes, and looks no further.
+    numba's cache notices changes of the function's own file only.
     """
     constants = (
         [(name, str(dtype), offset) for name, (dtype, offset) in _fields(SHARED_DTYPE)],
@@ -207,40 +207,39 @@ def _fields(dtype: np.dtype[Any]) -> list[tuple[str, Any]]:
 
 STREAM_DTYPE = np.dtype(
     [
-        # Never used: it makes the compiled function's type depend on what it was compiled for.
+        # Never used: makes the signature of `place` depend on the digest.
         (f"for_{compiled_for()}", np.int8),
         ("shared", np.intp),
         ("index", np.int64),
         ("begun", np.int64),
-        # Where the stream is: the start of the sender, and what it has brought of it.
+        # Epoch of the stream; data heaps and start heaps in it; heap count of the last start.
         ("epoch", np.int64),
         ("data_in_epoch", np.int64),
         ("starts", np.int64),
         ("start_count", np.int64),
-        # Of the first data heap, where no start heap came before it.
+        # Heap count of the first data heap, if no start heap came before it.
         ("first_count", np.int64),
         ("epoch_begun_ms", np.int64),
-        # Of the last heap that was placed regularly: its count, and by how much that had grown.
+        # Heap count of the last regular heap, and its step from the one before.
         ("last_count", np.int64),
         ("step", np.int64),
-        # How many counts in turn have followed the last one.
+        # Consecutive heap counts so far, at most 3.
         ("regular", np.int64),
-        # The latest time that such a heap brought in this epoch.
+        # Latest timestamp of a regular heap in this epoch.
         ("newest_ticks", np.uint64),
-        # Of heaps far from the newest time, those that go on from each other: the last one,
-        # whether the first one's count followed the stream's, how many times have followed the
-        # first, and how many heaps have come since that do not go on from them.
+        # Run of heaps far from the newest timestamp that continue each other: count and timestamp
+        # of the last, whether the first followed the stream's count, length of the run, and far
+        # heaps since that do not continue it.
         ("far_count", np.int64),
         ("far_ticks", np.uint64),
         ("far_follows", np.int64),
         ("far_run", np.int64),
         ("far_misses", np.int64),
-        # The last one before what the stream had brought, and how many have followed that by an
-        # interval.
+        # Run of heaps older than the stream's newest: last timestamp, and length of the run.
         ("back_ticks", np.uint64),
         ("back_run", np.int64),
-        # The end of the stream, and whether its count follows those of the heaps before, or of
-        # those far away; how many ends and starts were none, since data followed.
+        # End of the stream; count of the end heap, and whether it follows the regular heaps or the
+        # far ones; ends and starts that proved false.
         ("ended", np.int64),
         ("stop_count", np.int64),
         ("stop_follows", np.int64),
@@ -248,12 +247,12 @@ STREAM_DTYPE = np.dtype(
         ("stops_undone", np.int64),
         ("starts_undone", np.int64),
         ("reconnected", np.int64),
-        # A start that came after data: it begins nothing before data of its own come.
+        # Pending start: a start heap after data, not applied before a data heap follows it.
         ("pending", np.int64),
         ("pending_count", np.int64),
         ("pending_follows", np.int64),
         ("pending_ms", np.int64),
-        # Whether an end has come since that is its own: it has overtaken the data.
+        # Whether the end heap of the pending start has come, ahead of its data.
         ("pending_stop", np.int64),
         ("pending_channel_id", np.int64),
         ("pending_baselines", np.int64),
@@ -261,11 +260,11 @@ STREAM_DTYPE = np.dtype(
         ("pending_polarisation_id", np.int64),
         ("pending_phase_bin_id", np.int64),
         ("pending_phase_bin_count", np.int64),
-        # Whether counts say that the sender itself has begun this epoch; how many pending starts
-        # have begun one.
+        # Whether heap counts show that the stream's own sender began this epoch; pending starts
+        # applied so far.
         ("chained", np.int64),
         ("adoptions", np.int64),
-        # Where the stream was in the last epoch that is believed, to which it may have to return.
+        # State of the stream in its last settled epoch, restored by `return_to_settled`.
         ("back_epoch", np.int64),
         ("back_data", np.int64),
         ("back_starts", np.int64),
@@ -276,15 +275,15 @@ STREAM_DTYPE = np.dtype(
         ("back_newest_ticks", np.uint64),
         ("back_channel_id", np.int64),
         ("back_baselines", np.int64),
-        # Small items that go into the payload; -1 until one came.
+        # Small items for the payload; -1 if never received.
         ("hardware_id", np.int64),
         ("polarisation_id", np.int64),
         ("phase_bin_id", np.int64),
         ("phase_bin_count", np.int64),
-        # From the start heap: what the data heaps hold that do not say so themselves; else -1.
+        # Items of the start heap, for data heaps that lack them; -1 if absent.
         ("channel_id", np.int64),
         ("baseline_count", np.int64),
-        # Of the last heap that was refused for it: what it had instead.
+        # What the last heap refused for size, channel or baselines had.
         ("refused_bytes", np.int64),
         ("refused_channel_id", np.int64),
         ("refused_baselines", np.int64),

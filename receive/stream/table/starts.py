@@ -1,7 +1,7 @@
-"""Start heaps of a stream: what they say, and which of them the sender's data follow.
+"""Start heaps of a stream: their items, and which of them the sender's data follow.
 
-A start that comes after data may be anybody's.  It is *pending*: what it says is kept beside what
-the stream goes by, until data come that follow it.
+A start heap after data may be of any sender.  It is *pending*: its items are stored apart from
+those in use until a data heap follows it.
 """
 
 from __future__ import annotations
@@ -21,34 +21,48 @@ from receive.stream.table.shared_types import (
 
 @njit(nogil=True)
 def follows_count(last, step, count):
-    """Return whether a heap's count may be the next after another, a few lost between them."""
+    """Return whether `count` is 1 to `NEAR_HEAPS` steps after `last`: heaps may be lost between."""
     return 0 < count - last <= NEAR_HEAPS * max(step, 1)
 
 
 @njit(nogil=True)
 def was_overtaken(last, newest, step, count, ticks):
-    """Return whether a heap may be one that others of its stream, sent later, have overtaken.
+    """Return whether a heap was reordered: sent shortly before one already received on its stream.
 
-    ``last`` and ``newest`` are their count and their time.
+    ``last`` and ``newest`` are the latest count and timestamp received.
     """
     return 0 < last - count <= NEAR_HEAPS * max(step, 1) and ticks < newest
 
 
 @njit(nogil=True)
+def note_regular(stream, count, ticks, follows):
+    """Record the heap count and timestamp of a data heap that continues its stream.
+
+    ``follows`` is whether the count follows the last one.  A reordered heap changes no count.
+    """
+    last, newest = stream[0].last_count, stream[0].newest_ticks
+    if not was_overtaken(last, newest, stream[0].step, count, ticks):
+        stream[0].regular = min(stream[0].regular + 1, 3) if follows else 0
+        stream[0].step = count - last if follows else 1
+        stream[0].last_count = count
+    stream[0].newest_ticks = max(newest, ticks)
+
+
+@njit(nogil=True)
 def is_repeated_start(shared, stream, heap_count):
-    """Return whether a start heap is one that the network repeated, or delayed behind data."""
+    """Return whether the network duplicated a start heap, or delayed it behind its data."""
     if stream[0].reconnected or stream[0].ended:
         return False
     if shared[0].now_ms - stream[0].epoch_begun_ms > REPEATED_START_MS:
         return False
-    if stream[0].starts == 0:  # What was overtaken was counted before what overtook it.
+    if stream[0].starts == 0:  # A delayed start has a lower count than its data.
         return heap_count < stream[0].first_count
     return stream[0].start_count == heap_count
 
 
 @njit(nogil=True)
 def keep_items(stream, hardware_id, polarisation_id, phase_bin_id, phase_bin_count):
-    """Keep small items for the payload; -1 for what did not come."""
+    """Keep small items for the payload; -1 means absent."""
     if hardware_id >= 0:
         stream[0].hardware_id = hardware_id
     if polarisation_id >= 0:
@@ -61,7 +75,7 @@ def keep_items(stream, hardware_id, polarisation_id, phase_bin_id, phase_bin_cou
 
 @njit(nogil=True)
 def take_start(stream, count, channel_id, baselines):
-    """Let a start heap say what the heaps of data behind it hold."""
+    """Use the items of a start heap for the data heaps after it."""
     stream[0].starts += 1
     stream[0].start_count = count
     if channel_id >= 0:
@@ -72,7 +86,7 @@ def take_start(stream, count, channel_id, baselines):
 
 @njit(nogil=True)
 def take_pending(shared, stream, epoch):
-    """Let the pending start begin an epoch, and say what the heaps of data behind it hold."""
+    """Begin an epoch with the pending start, and use its items for the data heaps after it."""
     start_epoch = numba.carray(
         intp_to_voidptr(shared[0].start_epoch), (PENDING_ROWS, shared[0].groups), dtype=np.int64
     )
@@ -109,13 +123,13 @@ def note_start(
     phase_bin_id,
     phase_bin_count,
 ):
-    """Take over what a start heap says, or keep it until data show whether it begins anything.
+    """Use the items of a start heap, or store them as the pending start.
 
-    ``alone`` is whether nothing is believed of the epoch that the stream is in.  Return the control
-    row for its payload, -1 if that is of no use.
+    ``alone`` is whether the stream's epoch has no believed timestamp.  Return the control row for
+    the payload of the heap, -1 if the heap is ignored.
     """
     began = stream[0].data_in_epoch > 0
-    # Over a connection the last one counts: the one before may have been of another connection.
+    # Over TCP the last start counts: the one before may be of an earlier connection.
     own = alone and (stream[0].starts == 0 or shared[0].trusted)
     if is_repeated_start(shared, stream, count) if began else own:
         take_start(stream, count, channel_id, baselines)
@@ -126,7 +140,7 @@ def note_start(
     last = stream[0].last_count
     if stream[0].ended and stream[0].stop_follows:
         last = max(last, stream[0].stop_count)
-    # In an epoch that may be somebody else's, counts that follow prove nothing.
+    # In an epoch that may be another sender's, consecutive counts prove nothing.
     known = stream[0].epoch <= settled[0] or stream[0].chained
     follows = began and known and follows_count(last, stream[0].step, count)
     now_ms = shared[0].now_ms

@@ -1,14 +1,14 @@
-"""What the network threads and the collector share.
+"""The arrays that the network threads and the collector share.
 
 The network threads run the compiled placement function (`placement`) without the GIL; the
 collector (`window`) is one Python thread.  They share plain arrays, with one writer for each
 field or an atomic claim (`atomics`), and never a lock.
 
 The table of entries is a ring.  Entry number *n* (slot ``n % ENTRIES``) is one dump: the
-collector opens it (``OPEN``), the first heap of a new timestamp claims it and takes a buffer for
-it (``BUSY``, then ``LIVE``), the collector hands the dump on (``CLOSED``) and later forgets it
-(``EMPTY``).  Entries are claimed strictly in turn, so a thread that looked at all entries up to
-the head cannot miss that another thread has just claimed one for the same timestamp.
+collector opens it (``OPEN``), the first heap of a new timestamp claims it with a buffer (``BUSY``,
+then ``LIVE``), the collector hands the dump on (``CLOSED``) and later clears it (``EMPTY``).
+Entries are claimed strictly in order, so a thread that has searched all entries up to the head
+cannot miss one that another thread has just claimed for the same timestamp.
 """
 
 from __future__ import annotations
@@ -56,22 +56,22 @@ class SharedState:
     pool_size
         Number of buffers and the window.
     model_time, model_tolerance
-        Times of the model's integrations in ticks of 2^-32 s (sorted), and how far from each a
-        timestamp may be and still belong to it, in ticks.
+        Times of the model's integrations (sorted) and the largest deviation of a timestamp that
+        still belongs to each, in ticks of 2^-32 s.
     interval_ticks
-        The usual integration.
+        Usual length of an integration.
     span_ticks
-        How far from the newest timestamp another is believed without further evidence.
+        Largest distance from the newest timestamp that is believed without further evidence.
     first_channel_id
-        Channel id that the first channel of this receiver carries.
+        Channel id of this receiver's first channel.
     reject_unknown
         Refuse timestamps that the model does not hold.
     backpressure
         Make the network threads wait for a buffer instead of dropping the heap.
     trusted
-        Whatever comes on a stream is of one sender: the stream is a connection.
+        True over TCP: all heaps of a stream are of one sender.
     allocate
-        Where the memory of the buffers comes from.
+        Allocator of the buffers.
     """
 
     def __init__(
@@ -98,39 +98,39 @@ class SharedState:
         self.entry_block = np.full(ENTRIES, -1, np.int64)
         self.entry_sequence = np.zeros(ENTRIES, np.int64)
         self.entry_rank = np.zeros(ENTRIES, np.int64)
-        """How many entries that may not be somebody else's were claimed before it."""
+        """Ranked entries (believed when claimed; over TCP all) that were claimed before it."""
         self.entry_belief = np.zeros(ENTRIES, np.int64)
         self.entry_model = np.full(ENTRIES, -1, np.int64)
-        """Which of the model's integrations it is; -1 if none."""
+        """Index of the integration in the model; -1 if none."""
         self.opened = np.zeros(1, np.int64)
-        """The newest start of the sender that a stream has brought data of."""
+        """The newest epoch that is open."""
         self.settled = np.zeros(1, np.int64)
-        """The newest one that is believed: what came before it is over."""
+        """The newest settled epoch: those before it are over."""
         self.free_top = np.full(1, NONE)
         self.free_below = np.full(pool, NONE)
         self.seen = np.zeros((ENTRIES, groups), np.uint8)
-        # Usually a group comes on its own stream: what is read too early is right nevertheless.
+        # Initially group = stream, which is usual: a read before the first write is right, too.
         self.owner = np.tile(np.arange(groups), (pool, 1))
         self.begun_at = np.zeros((pool, groups), np.int64)
         self.scan_offset = np.full((pool + CONTROL_ROWS, groups), -1, np.int64)
         self.group_latest = np.full(groups, -1, np.int64)
-        """The highest rank of the entries, of those counted in ranks, that a group has brought."""
+        """The highest rank of a believed entry (over TCP any) that has a heap of the group."""
         self.group_data_bytes = np.array([layout.data_bytes(g) for g in range(groups)], np.int64)
         self.newest = np.zeros(EPOCHS, np.uint64)
         self.horizon = np.zeros(EPOCHS, np.uint64)
         self.dropped_until = np.zeros(EPOCHS, np.uint64)
         self.start_epoch = np.full((PENDING_ROWS, groups), -1, np.int64)
-        """The epoch that a pending start began; -1 until it has begun one."""
+        """The epoch that a pending start has begun; -1 before."""
         self.left = np.full((EPOCHS, groups), -1, np.int64)
-        """Epochs that a stream has brought data of and left: twice the number, 1 more if ended."""
+        """Epochs that a stream left after data: 2 * epoch, plus 1 if its end heap came."""
         self.model_time = np.ascontiguousarray(model_time, np.uint64)
         self.model_tolerance = np.ascontiguousarray(model_tolerance, np.int64)
         self.refused = np.zeros((groups, len(Reason)), np.int64)
-        """Counted by the network threads."""
+        """Heaps refused by the network threads."""
         self.discarded = np.zeros((groups, len(Reason)), np.int64)
-        """Counted by the collector."""
+        """Heaps discarded by the collector."""
         self.present = np.zeros((pool + CONTROL_ROWS, groups), np.uint8)
-        """Set by spead2 when a heap is complete; last come rows for start heaps."""
+        """Set by spead2 when a heap is complete; the last rows are for start heaps."""
         control_bytes = CONTROL_ROWS * groups * CONTROL_BYTES
         self.memory = allocate(pool * layout.dump_bytes + control_bytes)
         self.streams = np.zeros(groups, STREAM_DTYPE)
@@ -165,23 +165,23 @@ class SharedState:
 
     @property
     def epoch(self) -> int:
-        """The newest start of the sender that a stream has brought data of."""
+        """The newest epoch that is open."""
         return int(self.opened[0])
 
     @property
     def settled_epoch(self) -> int:
-        """The newest start of the sender that is believed."""
+        """The newest settled epoch."""
         return int(self.settled[0])
 
     def is_final(self, ticks: np.uint64) -> bool:
-        """Whether nothing of the model comes after a time."""
+        """Whether a time is that of the model's last integration, or later."""
         if not len(self.model_time):
             return False
         reach = ticks + self.model_tolerance[-1].astype(np.uint64)
         return bool(reach >= self.model_time[-1])
 
     def model_index(self, ticks: int) -> int | None:
-        """Return which of the model's integrations a timestamp belongs to; None if to none."""
+        """Return the model's index of the integration of a timestamp; None if there is none."""
         index = int(index_in_model(self.model_time, self.model_tolerance, np.uint64(ticks)))
         return index if index >= 0 else None
 
@@ -194,7 +194,7 @@ class SharedState:
         self._shared[name][0] = value
 
     def stream_pointer(self, stream: int) -> int:
-        """Return the address of a stream's record, which the placement function is given."""
+        """Return the address of a stream's record, the argument of the placement function."""
         return int(self.streams[stream : stream + 1].ctypes.data)
 
     def records(self, block: int, group: int, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -204,7 +204,7 @@ class SharedState:
         return view.reshape(self.layout.group_channels(group), self.layout.baseline_count)
 
     def scan_id(self, block: int, group: int) -> int | None:
-        """Return the scan id that a group's heap brought; blocks past the pool are start heaps."""
+        """Return the scan id in a group's heap; blocks past the pool are start heaps."""
         offset = int(self.scan_offset[block, group])
         if offset < 0:
             return None
