@@ -1,1 +1,1 @@
-"""Integrations out: the window, what is believed, scans, the ledger."""
+"""Hands on integrations: the window, beliefs about timestamps, scans, the ledger."""

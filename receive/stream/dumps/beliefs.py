@@ -1,8 +1,8 @@
 """Which timestamps are believed.
 
-A time that is far from where the streams are is believed when others agree and nothing comes any
-more where they were: a corrupt time costs nothing then, nor does somebody else's, and a sender
-that really has jumped loses nothing.
+A timestamp far from the newest is believed when other entries agree with it and the streams are
+silent where they were.  So a corrupt timestamp, or one of another sender, does no harm, and a
+sender that really has jumped loses nothing.
 """
 
 from __future__ import annotations
@@ -23,22 +23,32 @@ if TYPE_CHECKING:
     from receive.stream.table.state import SharedState
 
 FAR_RUN = 2
-"""So many times, of all streams together, have gone on from the first of where they are new: they
-have moved there.  One, if there is one stream only."""
-
+"""Far heaps of all streams together that continue a run and prove a move; 1 for one stream."""
 
 BACK_RUN = 2
-"""Times that follow each other, far behind the newest: their stream has gone back."""
+"""Consecutive timestamps behind the newest that prove that their stream has gone back."""
 
 
 def have_moved(state: SharedState, streams: NDArray[Any]) -> bool:
-    """Whether some streams have brought heaps that go on from each other where they are new."""
+    """Whether runs of far heaps prove that some streams have moved."""
     run = int(state.streams["far_run"][streams].sum())
     return run >= min(FAR_RUN, state.layout.group_count)
 
 
+def is_witnessed(state: SharedState, epoch: int) -> bool:
+    """Whether consecutive heaps confirm that an epoch is a real start of the sender."""
+    streams = state.streams
+    there = streams["epoch"] >= epoch
+    if have_moved(state, there):
+        return True
+    # A scan of one integration is confirmed by the end heaps of most streams.
+    only = there & (streams["data_in_epoch"] == 1)
+    only &= (streams["ended"] != 0) & (streams["stop_follows"] != 0)
+    return 2 * int(only.sum()) > len(streams)
+
+
 def follow_each_other(state: SharedState, slots: NDArray[np.int64]) -> bool:
-    """Whether two of some entries are next to each other."""
+    """Whether any two entries are consecutive integrations of one epoch."""
     ordered = slots[np.lexsort((state.entry_time[slots], state.entry_epoch[slots]))]
     same = np.diff(state.entry_epoch[ordered]) == 0
     near = np.diff(state.entry_time[ordered]) <= next_ticks(state)
@@ -46,21 +56,21 @@ def follow_each_other(state: SharedState, slots: NDArray[np.int64]) -> bool:
 
 
 def next_ticks(state: SharedState) -> np.uint64:
-    """Return how far the next integration is at most from one."""
+    """Return the largest distance of consecutive integrations: 1.25 intervals."""
     return np.uint64(state.get("interval_ticks") * 5 // 4)
 
 
 class Beliefs:
-    """Judges entries of doubtful time, in the collector's thread.
+    """Judges entries with unbelieved timestamps, in the collector's thread.
 
     Parameters
     ----------
     state
         The shared arrays.
     pace
-        How long nothing comes when something is over.
+        Silence after which a scan counts as over.
     dump_timeout_s
-        How long a doubtful time waits for others, at least.
+        Shortest wait of an unbelieved timestamp for others.
     first_s
         When each entry was first seen, by slot.
     is_over
@@ -82,7 +92,7 @@ class Beliefs:
         self._is_over = is_over
 
     def judge(self, slots: NDArray[np.int64], seen: NDArray[np.int64], now_s: float) -> list[int]:
-        """Believe entries of doubtful time, or tell which to discard.
+        """Believe entries, or return which to discard.
 
         Parameters
         ----------
@@ -124,7 +134,7 @@ class Beliefs:
         return discarded
 
     def _oldest_first(self, slots: NDArray[np.int64]) -> list[int]:
-        """Return what is to give way of many first times that are not whole, for others' room."""
+        """Return the oldest incomplete first entries beyond the number that may wait."""
         state = self._state
         first = [
             slot for slot in slots.tolist() if self._is_first(slot) and not state.seen[slot].all()
@@ -136,7 +146,7 @@ class Beliefs:
         return first[: len(first) - most]
 
     def unbelieved_at_the_end(self, slots: NDArray[np.int64]) -> list[int]:
-        """Believe what is the first of an epoch, or near it; return the slots of the others."""
+        """Believe entries first in a settled epoch or near its newest; return the others."""
         state = self._state
         left = []
         for slot in slots.tolist():
@@ -159,13 +169,13 @@ class Beliefs:
         return Reason.LATE if back and not first else Reason.BAD_TIME
 
     def judged(self, slot: int) -> None:
-        """Note that an entry is believed, or closed: another may be in doubt instead of it."""
+        """Count an unbelieved entry as judged, so that another may be claimed in doubt."""
         state = self._state
         if state.entry_belief[slot] != Belief.BELIEVED:
             state.set("judged", state.get("judged") + 1)
 
     def _agreed(self, slot: int, slots: NDArray[np.int64], seen: int, now_s: float) -> bool:
-        """Whether other heaps have that time, or one near it, and it is free to be believed."""
+        """Whether other heaps have that timestamp or a near one, and the streams are silent."""
         state = self._state
         span = np.uint64(state.get("span_ticks"))
         ticks = state.entry_time[slot]
@@ -182,7 +192,7 @@ class Beliefs:
             if bool(np.any(believed & (apart <= span))):
                 return True
             if not np.all(apart <= span):
-                # Some of them are somebody else's: those that follow each other, whole, are not.
+                # Several senders: complete consecutive integrations are the right one's.
                 whole = state.seen[others].all(axis=1)
                 return bool(state.seen[slot].all() and np.any(next_one & whole))
         elif not (state.get("trusted") or self._moved_on(slot)):
@@ -190,7 +200,7 @@ class Beliefs:
         return bool(seen > 1 or np.any(next_one)) and self._is_free(slot, now_s)
 
     def _moved_on(self, slot: int) -> bool:
-        """Whether all streams have brought an entry that is far away, or some went on from it."""
+        """Whether a far entry has heaps of all streams, or its streams continued from it."""
         state = self._state
         groups = np.flatnonzero(state.seen[slot])
         if 1 < len(groups) == state.layout.group_count:
@@ -199,7 +209,7 @@ class Beliefs:
         return have_moved(state, brought_by)
 
     def _is_free(self, slot: int, now_s: float) -> bool:
-        """Whether nothing comes any more where the streams of an entry's epoch were."""
+        """Whether an entry is near the newest of its epoch, or the streams are silent there."""
         state = self._state
         epoch = int(state.entry_epoch[slot])
         if self._is_near(slot) or not state.newest[epoch % EPOCHS]:
@@ -209,10 +219,10 @@ class Beliefs:
             state.get("trusted")
             and state.horizon[epoch % EPOCHS] < ticks < state.newest[epoch % EPOCHS]
         ):
-            # Of a stream that is behind the others: it takes nobody's place.
+            # Of a stream that is behind the others: it displaces no other dump.
             return True
         if self._is_over(epoch) and not self._ended_there(slot):
-            # Behind the ends of all streams others may come, but not what they end.
+            # All streams ended elsewhere: what comes after is not theirs.
             return False
         pace = self._pace
         waits_s = {Belief.JUMPED: pace.brief_s, Belief.MOVED: pace.quiet_s}
@@ -220,24 +230,24 @@ class Beliefs:
         return now_s - self._pace.moved_s > wait_s
 
     def _ended_there(self, slot: int) -> bool:
-        """Whether the ends of the streams of an entry are those of what is far away."""
+        """Whether the end heaps of the streams of an entry follow its far heaps."""
         state = self._state
         brought_by = state.owner[state.entry_block[slot], np.flatnonzero(state.seen[slot])]
         return bool((state.streams["stop_follows_far"][brought_by] != 0).all())
 
     def _turned_out_far(self, slot: int) -> bool:
-        """Whether an entry came before anything was believed, and is far from what is now."""
+        """Whether an entry in probation is far from what is believed since."""
         probation = self._state.entry_belief[slot] == Belief.PROBATION
         return bool(probation and not self._is_first(slot) and not self._is_near(slot))
 
     def _is_near(self, slot: int) -> bool:
-        """Whether the time of an entry is near the newest of its epoch."""
+        """Whether the timestamp of an entry is near the newest of its epoch."""
         state = self._state
         newest, ticks = state.newest[state.entry_epoch[slot] % EPOCHS], state.entry_time[slot]
         return bool(max(newest, ticks) - min(newest, ticks) <= np.uint64(state.get("span_ticks")))
 
     def _alone_at_the_end(self, slot: int, slots: NDArray[np.int64], now_s: float) -> bool:
-        """Whether this was the only integration that a sender sent."""
+        """Whether an entry is the only integration that a sender sent."""
         state = self._state
         epoch = int(state.entry_epoch[slot])
         if not (self._is_first(slot) and self._is_over(epoch)):
@@ -305,7 +315,7 @@ class Beliefs:
         return bool(slots)
 
     def _went_back(self, slot: int) -> bool:
-        """Whether the streams of an entry have gone back in time, and not one heap alone."""
+        """Whether the streams of an entry have gone back in time, not just one heap."""
         state = self._state
         groups = np.flatnonzero(state.seen[slot])
         brought_by = state.owner[state.entry_block[slot], groups]
@@ -314,9 +324,9 @@ class Beliefs:
         return bool((state.streams["back_run"][brought_by] >= BACK_RUN).any())
 
     def _was_reached(self, slot: int) -> bool:
-        """Whether the streams, on their way, have come near a time that was far when it came.
+        """Whether the streams have advanced to a timestamp that was far when it came.
 
-        What came of it before is not theirs, and must not be in their way.
+        Its earlier heaps are not theirs and must not block the integration.
         """
         state = self._state
         if state.entry_belief[slot] == Belief.PROBATION:

@@ -1,4 +1,4 @@
-"""The pool of buffers that dumps borrow."""
+"""The pool of buffers that dumps lease."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ class _Quarantined:
 
 @dataclass
 class BufferPool:
-    """Knows which buffers are lent, and makes them free for the network threads again.
+    """Leases buffers to dumps, and returns them to the network threads.
 
-    A buffer in which a heap began and did not end when its dump was handed on stays in
-    quarantine until spead2 cannot write into it any more: until the heap completed, or so many
-    newer heaps began on its stream that spead2 has given it up.
+    A buffer with an incomplete heap stays in quarantine after its dump until spead2 cannot write
+    into it any more: until the heap is complete, or `LIVE_HEAPS` newer heaps have begun on its
+    stream, so that spead2 has dropped it.
     """
 
     state: SharedState
     lock: Lock = field(init=False, default_factory=Lock)
-    """Protects the number of users of every dump."""
+    """Protects `Dump.users` of every dump."""
     returned: deque[Dump] = field(init=False, default_factory=deque)
-    """Dumps that their last user has released."""
+    """Dumps released by their last user."""
     _freed: int = field(init=False, default=0)
     _leased: int = field(init=False, default=0)
     _quarantine: list[_Quarantined] = field(init=False, default_factory=list)
@@ -48,7 +48,7 @@ class BufferPool:
             self._free(block)
 
     def __len__(self) -> int:
-        """Return how many buffers are free."""
+        """Return the number of free buffers."""
         return self._freed - self.state.get("taken")
 
     def lease(
@@ -63,27 +63,27 @@ class BufferPool:
         model_index: int | None,
         complete: bool,
     ) -> Dump:
-        """Return a dump, whose first user is the caller: see there for the parameters."""
+        """Return a dump with the caller as its first user; for the parameters see `Dump`."""
         self._leased += 1
         return Dump(block, ticks, epoch, present, begun, scan_id, model_index, complete, self)
 
     @property
     def lent(self) -> int:
-        """How many dumps are with users."""
+        """Number of dumps in use."""
         return self._leased - len(self.returned)
 
     @property
     def in_window(self) -> int:
-        """How many buffers receiving has in use: those of heaps that may still grow."""
+        """Number of buffers used by receiving: live entries and quarantine."""
         return self.state.pool_size.dumps - len(self) - self._leased
 
     @property
     def has_returned(self) -> bool:
-        """Whether buffers came back that are not free yet."""
+        """Whether released dumps wait for `recycle`."""
         return bool(self.returned)
 
     def recycle(self) -> None:
-        """Make free what was returned, or put it in quarantine."""
+        """Free the buffers of released dumps, or put them in quarantine."""
         state = self.state
         while self.returned:
             dump = self.returned.popleft()

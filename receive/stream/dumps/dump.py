@@ -1,4 +1,4 @@
-"""One integration as it was handed on: a lease of a buffer that gives itself back."""
+"""One integration as handed on: a lease of a buffer, returned by its last user."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False, slots=True)
 class Dump:
-    """One integration as it was handed on.
+    """One integration as handed on, with a count of its users.
 
-    Whoever has one holds it: `BufferPool.lease` counts the first user, `hold` a further one, and
-    each calls `release` when it has done with it.  The buffer returns to the pool after the last.
+    `BufferPool.lease` counts the first user and `hold` each further one; every user calls `release`
+    when done.  The buffer returns to the pool after the last.
 
     Attributes
     ----------
@@ -28,13 +28,13 @@ class Dump:
     epoch
         Which start of the sender it belongs to.
     present
-        bool (groups,): which heaps came whole.
+        bool (groups,): heaps that are complete.
     begun
-        bool (groups,): which heaps had at least begun.
+        bool (groups,): heaps that have at least begun.
     scan_id
-        Scan id that its heaps or their start heap brought; None if none did.
+        Scan id in its heaps or their start heap; None if absent.
     model_index
-        Which of the model's integrations it is; None if it is none of them.
+        Index of the integration in the model; None if it is not in the model.
     complete
         Whether all of its heaps are present.
     """
@@ -51,12 +51,12 @@ class Dump:
     users: int = 1
 
     def hold(self) -> None:
-        """Count a further user."""
+        """Add a user."""
         with self.pool.lock:
             self.users += 1
 
     def release(self) -> None:
-        """Count one user less; may be called from any thread."""
+        """Remove a user; may be called from any thread."""
         with self.pool.lock:
             self.users -= 1
             last = not self.users

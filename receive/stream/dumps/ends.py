@@ -1,4 +1,4 @@
-"""Which streams brought the end of a start of the sender, and which left it without one."""
+"""Counts the streams that left an epoch with an end heap, and without one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def stream_ends(state: SharedState, epoch: int) -> tuple[int, int, int]:
-    """Count the streams that brought data in an epoch.
+    """Count the streams that had data in an epoch, by how they left it.
 
     Parameters
     ----------
@@ -23,8 +23,8 @@ def stream_ends(state: SharedState, epoch: int) -> tuple[int, int, int]:
     Returns
     -------
     ended, left, broken : int
-        Those that brought their end; those that did not, and of them those whose connection is
-        gone and no other has taken its place.
+        Streams with an end heap; streams without; and those of the latter whose connection ended
+        and was not replaced.
     """
     streams = state.streams
     here = (streams["epoch"] == epoch) & (streams["data_in_epoch"] > 0)
@@ -34,3 +34,12 @@ def stream_ends(state: SharedState, epoch: int) -> tuple[int, int, int]:
     without = (here & (streams["ended"] != BY_END_HEAP)) | (gone_on & (left == 2 * epoch))
     broken = here & (streams["ended"] == BROKEN)
     return int(ended.sum()), int(without.sum()), int(broken.sum())
+
+
+def all_streams_over(state: SharedState, epoch: int) -> bool:
+    """Whether every stream has ended an epoch or is in a newer settled one."""
+    epochs = state.streams["epoch"]
+    newer, unsettled = epochs > epoch, epochs > state.settled_epoch
+    left = unsettled & (state.left[epoch % EPOCHS] == 2 * epoch + 1)
+    over = (newer & ~unsettled) | left | ((epochs == epoch) & (state.streams["ended"] != 0))
+    return bool(over.all())

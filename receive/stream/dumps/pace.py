@@ -1,39 +1,39 @@
-"""How fast integrations come, and how long nothing comes before something is over."""
+"""Usual gaps between arrivals, and the silence after which a scan counts as over."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 MEMORY = 0.8
-"""What remains of the longest gap from one to the next, if that was shorter."""
+"""Factor by which the remembered gap decays at each arrival."""
 QUIET_GAPS = 3.0
-"""An observation that goes on brings something within so many gaps."""
+"""Silence, in usual gaps, after which a scan counts as over."""
 BRIEF_GAPS = 2.0
-"""The same where more speaks for its end than that nothing comes."""
+"""The same with further evidence of the end."""
 LEAST_QUIET_S = 0.5
-"""A sender on a busy machine may be held up so long."""
+"""Lower bound of `quiet_s`: a sender on a busy machine may pause this long."""
 LEAST_BRIEF_S = 0.25
 TOGETHER_S = 0.02
-"""The gap between integrations that came between two looks."""
+"""Assumed gap of consecutive integrations that arrived between two passes."""
 HELD_UP_S = 0.1
-"""A look that comes so long after the last one is late."""
+"""A pass this long after the last one is late: the collector itself was held up."""
 MOST_QUIET_S = 5.0
-"""Nothing waits longer for what is over, unless integrations themselves take so long."""
+"""Upper bound of `quiet_s`, except for integrations that are themselves this long."""
 
 
 @dataclass
 class Pace:
-    """Follows the gaps between moments at which heaps came.
+    """Follows the gaps between arrivals of heaps.
 
     Parameters
     ----------
     interval_s
-        What an integration takes, if the sender keeps to the times that it sends.
+        Length of an integration: the gap of a sender that sends in real time.
 
     Attributes
     ----------
     moved_s
-        When something last came of what is believed, monotonic.
+        When a believed heap last arrived, monotonic.
     """
 
     interval_s: float
@@ -42,9 +42,9 @@ class Pace:
     _looked_s: float = 0.0
 
     def looked(self, now_s: float) -> float:
-        """Note that it was looked at; return for how long nobody could look.
+        """Record a pass; return the time for which the collector was held up, else 0.
 
-        That nothing was seen to come in that time says nothing.
+        That time does not count as silence.
         """
         since_s, self._looked_s = now_s - self._looked_s, now_s
         if since_s <= HELD_UP_S or since_s == now_s:
@@ -54,33 +54,33 @@ class Pace:
         return since_s
 
     def moved(self, now_s: float) -> None:
-        """Note that something has come."""
+        """Record an arrival."""
         if self.moved_s:
             self._gap_s = max(now_s - self.moved_s, MEMORY * self._gap_s)
         self.moved_s = now_s
 
     def came_together(self) -> None:
-        """Note that integrations that follow each other came at one time: not at their own pace."""
+        """Record that consecutive integrations arrived together: faster than real time."""
         self._gap_s = self._gap_s or TOGETHER_S
 
     def resumed(self, now_s: float) -> None:
-        """Note that something goes on for which others had to agree: that took its time."""
+        """Record an arrival after a wait for other entries to agree, which is no usual gap."""
         self.moved_s = now_s
 
     @property
     def quiet_s(self) -> float:
-        """How long nothing comes when it is taken to be over."""
+        """Silence after which a scan counts as over."""
         most_s = max(QUIET_GAPS * self.interval_s, MOST_QUIET_S)
         return min(max(QUIET_GAPS * self._usual_gap_s, LEAST_QUIET_S), most_s)
 
     @property
     def long_s(self) -> float:
-        """The same where less speaks for the end."""
+        """The same with less evidence of the end."""
         return max(QUIET_GAPS * self.interval_s, MOST_QUIET_S)
 
     @property
     def brief_s(self) -> float:
-        """The same where more speaks for the end than that nothing comes."""
+        """The same with further evidence of the end."""
         return min(max(BRIEF_GAPS * self._usual_gap_s, LEAST_BRIEF_S), self.quiet_s)
 
     @property

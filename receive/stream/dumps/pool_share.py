@@ -1,4 +1,4 @@
-"""How many of the buffers consumers may hold: what receiving does not need itself."""
+"""How many buffers a consumer may hold: those that receiving does not need."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ if TYPE_CHECKING:
     from receive.stream.table.layout import PoolSize
 
 MEMORY_S = 10.0
-"""What receiving has needed is remembered for about so long."""
+"""Time constant with which the remembered need of receiving decays."""
 PARTS = 2
-"""Of the parts of the pool one for each consumer is left to receive into: others than the slowest
-hold buffers too, only for less long."""
+"""Receiving keeps ``consumers / (consumers + PARTS)`` of the pool: the faster consumers hold
+buffers too, for a shorter time."""
 
 
 class ConsumerShare:
     """Follows how many buffers receiving needs.
 
-    While nothing is missing two or three are enough for it, and a consumer may fall behind by all
-    the others.  With heaps missing, dumps wait in the whole window, and it has to be there.
+    Without loss it needs two or three, and a consumer may fall behind by all others.  With missing
+    heaps, dumps wait in the whole window, whose buffers must then be available.
 
     Parameters
     ----------
     size
-        Of the pool and the window.
+        Buffers in the pool, and the window.
     consumers
-        How many there are.
+        Number of consumers.
     """
 
     def __init__(self, size: PoolSize, consumers: int) -> None:
@@ -36,7 +36,7 @@ class ConsumerShare:
         self._looked_s = 0.0
 
     def look(self, needed: int, now_s: float) -> int:
-        """Return how many dumps a consumer may hold, with so many buffers needed just now."""
+        """Return how many dumps a consumer may hold; `needed` buffers are in use by receiving."""
         fading = math.exp((self._looked_s - now_s) / MEMORY_S)
         self._needed = max(float(needed), self._needed * fading)
         self._looked_s = now_s

@@ -1,4 +1,4 @@
-"""Heaps that went into a start of the sender that was none, put where their stream goes on."""
+"""Moves heaps placed in the epoch of a false start to the epoch where their stream continues."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def put_back_strays(state: SharedState, slots: NDArray[np.int64]) -> None:
-    """Move what a stream has left in a start that is not believed, having returned from it.
+    """Move complete heaps out of unsettled epochs that their stream has returned from.
 
-    Only where the integration has been begun by others and lacks it: what is of no known time may
-    be anybody's.
+    Only into a live entry of the same timestamp that lacks the heap; any other heap may be of
+    another sender.
 
     Parameters
     ----------
@@ -61,5 +61,5 @@ def _copy(state: SharedState, source: int, target: int, group: int) -> None:
 
 @njit(nogil=True, cache=True)
 def _claim(seen: Any, group: int) -> Any:
-    """Claim a heap's place, if no network thread has."""
+    """Claim the place of a heap unless a network thread has done so."""
     return compare_and_swap(seen, group, np.uint8(0), np.uint8(1))  # type: ignore[call-arg] # numba passes the typing context

@@ -1,4 +1,4 @@
-"""Scan ids that start heaps bring, for senders whose heaps of data bring none."""
+"""Scan ids of start heaps, for senders whose data heaps carry none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ScanIds:
-    """Reads start heaps when they are whole, in the collector's thread.
+    """Reads complete start heaps, in the collector's thread.
 
     Parameters
     ----------
@@ -25,14 +25,14 @@ class ScanIds:
     def __init__(self, state: SharedState) -> None:
         self._state = state
         self._first_row = state.pool_size.dumps
-        # Of each epoch, by stream; the last one last.
+        # Scan ids of each epoch by stream, in order of arrival.
         self._said: dict[int, dict[int, int]] = {}
         self._used: dict[int, int] = {}
 
     def read(self) -> None:
-        """Take over what start heaps say that have come since the last call."""
+        """Read the scan ids of start heaps completed since the last call."""
         state = self._state
-        # Of a copy: numpy refuses to list what the network threads change meanwhile.
+        # A copy: argwhere raises if network threads change the array meanwhile.
         came = np.argwhere(state.present[self._first_row :].copy())
         for row, stream in came.tolist():
             epoch = self._epoch_of(row, stream)
@@ -47,9 +47,9 @@ class ScanIds:
                 self.forget(epoch - EPOCHS)
 
     def of_epoch(self, epoch: int) -> int | None:
-        """Return what the last starts of most streams said, the last of several.
+        """Return the scan id in the last start heap of most streams; the newest of equals.
 
-        It stays once it was used: what is handed on is part of that scan.
+        It is fixed once used, since a dump of that scan was then handed on.
         """
         said = self._said.get(epoch)
         if epoch not in self._used and said:
@@ -58,12 +58,12 @@ class ScanIds:
         return self._used.get(epoch)
 
     def forget(self, epoch: int) -> None:
-        """Forget what was said of an epoch that is over, or was none."""
+        """Forget the scan ids of an epoch that is over, or of a false start."""
         self._said.pop(epoch, None)
         self._used.pop(epoch, None)
 
     def _epoch_of(self, row: int, stream: int) -> int:
-        """Return the epoch that a start began, -1 if none so far."""
+        """Return the epoch that the start heap of a row began; -1 if none so far."""
         if row >= EPOCHS:
             return int(self._state.start_epoch[row - EPOCHS, stream])
         newest = int(self._state.streams["epoch"][stream])

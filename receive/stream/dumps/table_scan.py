@@ -1,4 +1,4 @@
-"""The collector's compiled passes over the table of entries: what has begun, how far it is."""
+"""The collector's compiled passes over the table of entries."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ _BELIEVED = int(Belief.BELIEVED)
 
 @njit(nogil=True, cache=True)
 def list_live(state, block, seen, present, begin, end, slots, n_present, n_seen):
-    """List the live entries of [begin, end) with their numbers of heaps; return how many.
+    """Fill ``slots`` with the live entries of [begin, end); return their number.
 
-    ``slots``, ``n_present`` and ``n_seen`` are filled: heaps that are whole, and heaps that have
-    at least begun.
+    ``n_present`` and ``n_seen`` are filled with the numbers of complete and of begun heaps.
     """
     count = 0
     fence()
@@ -41,7 +40,7 @@ def list_live(state, block, seen, present, begin, end, slots, n_present, n_seen)
 
 @njit(nogil=True, cache=True)
 def count_live(state, begin, end):
-    """Return how many entries of [begin, end) have begun and were not handed on."""
+    """Return the number of live entries in [begin, end)."""
     count = 0
     fence()
     for n in range(begin, end):
@@ -52,9 +51,9 @@ def count_live(state, begin, end):
 
 @njit(nogil=True, cache=True)
 def fingerprint(state, block, seen, present, start_present, ended, epoch, begin, end):
-    """Return a number that changes when a dump is complete, or a stream has begun or ended.
+    """Return a hash that changes when a dump is complete, or a stream has begun or ended.
 
-    It is the sum of `complete_mark` over the dumps that are complete, and of the rest.
+    It is the sum of `complete_mark` over the complete dumps, plus a hash of the streams.
     """
     mark = np.uint64(0)
     fence()
@@ -73,9 +72,9 @@ def fingerprint(state, block, seen, present, start_present, ended, epoch, begin,
 
 @njit(nogil=True, cache=True)
 def follows(last, ticks, model_time, interval):
-    """Return whether no integration can lie between the last one handed on, 0 if none, and another.
+    """Return True if `ticks` is the next integration after `last`, the last handed on (0: none).
 
-    Differences of timestamps need all of the 64 bits.
+    Timestamps are unsigned 64-bit numbers, so only non-negative differences are formed.
     """
     if last == 0 or ticks <= last:
         return False
@@ -92,7 +91,7 @@ def follows(last, ticks, model_time, interval):
 
 @njit(nogil=True, cache=True)
 def _oldest_live(state, time, epoch, belief, begin, end):
-    """Return the slot of the oldest entry; -1 if there is none, or one that is not believed."""
+    """Return the slot of the oldest live entry; -1 if there is none or any is not believed."""
     oldest = -1
     fence()
     for n in range(begin, end):
@@ -112,7 +111,7 @@ def _oldest_live(state, time, epoch, belief, begin, end):
 
 @njit(nogil=True, cache=True)
 def _is_complete(present, seen):
-    """Return whether each heap of a dump is whole, from the sender that began it."""
+    """Return whether all heaps of a dump are complete, and none is abandoned or moved."""
     for group in range(len(seen)):  # noqa: SIM110 -- numba has no all() of a generator
         if not present[group] or seen[group] != 1:
             return False
@@ -137,9 +136,9 @@ def close_complete(
     limit,
     closed,
 ):
-    """Close what is complete and in order, a limited number; put its slots into ``closed``.
+    """Close at most `limit` entries that are complete and next in order.
 
-    Return how many there are.
+    Fill ``closed`` with their slots; return their number.
     """
     for count in range(limit):
         slot = _oldest_live(state, time, epoch, belief, begin, end)
@@ -159,7 +158,7 @@ def close_complete(
 
 @njit(nogil=True, cache=True)
 def oldest_needed(state, tail, limit):
-    """Return the first entry from the tail on that is live, the limit if there is none before."""
+    """Return the number of the first live entry from the tail on, at most `limit`."""
     while tail < limit and state[tail % len(state)] != _LIVE:
         tail += 1
     return tail
@@ -167,7 +166,7 @@ def oldest_needed(state, tail, limit):
 
 @njit(nogil=True, cache=True)
 def complete_mark(sequence):
-    """Return what a complete dump adds to the fingerprint."""
+    """Return the term of a complete dump in `fingerprint`."""
     return np.uint64(sequence + 1) * _PRIME
 
 
@@ -179,7 +178,7 @@ def open_entries(state, sequence, seen, heaps, begin, end):
         seen[slot] = 0
         sequence[slot] = n
         heaps[slot] = -1
-        # The slot after the last open entry is empty: nobody claims beyond it.
+        # The slot after the last open entry is EMPTY, so that no thread claims beyond it.
         state[(n + 1) % len(state)] = _EMPTY
         fence()
         state[slot] = _OPEN

@@ -1,7 +1,19 @@
-"""The window of dumps: what has begun to arrive, and when it is handed on.
+"""The window: dumps that have begun to arrive, until they are handed on.
 
-The collector calls `Window.step` again and again.  A dump is handed on when it is complete and
-everything older has been handed on; with gaps when nothing more can be expected of it.
+The collector calls `Window.step` repeatedly.  A dump is handed on in order of time when it is
+complete, or with gaps when no more of its heaps are expected.  States of an entry::
+
+             window              network thread: first heap of a new timestamp
+    EMPTY ----------->  OPEN  -------------------------------------> BUSY ---> LIVE
+      ^                  ^------------- no buffer free --------------'          |
+      | window: slot after the        window: handed on (complete or given up), |
+      | last open entry               or discarded (timestamp not believed)     |
+      '------------------------------ CLOSED <----------------------------------'
+
+Example: heaps of integrations 7 and 8 arrive on two streams, one heap of 7 is lost.  8 is complete
+and waits for 7.  7 is handed on with one group absent as soon as all streams have ended, its
+missing group has brought a heap `window` entries later, or no progress was made for `dump_timeout`.
+8 follows at once.
 """
 
 from __future__ import annotations
@@ -12,8 +24,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from receive.stream.dumps.beliefs import Beliefs, follow_each_other, have_moved
+from receive.stream.dumps.beliefs import Beliefs, follow_each_other, is_witnessed
 from receive.stream.dumps.buffer_pool import BufferPool
+from receive.stream.dumps.ends import all_streams_over
 from receive.stream.dumps.pace import Pace
 from receive.stream.dumps.put_back import put_back_strays
 from receive.stream.dumps.scan_ids import ScanIds
@@ -39,21 +52,20 @@ if TYPE_CHECKING:
     from receive.stream.table.state import SharedState
 
 ENDED_GRACE_S = 0.1
-"""How long after the end of a stream one of its last heaps may come, overtaken by the end."""
+"""How long after an end heap a reordered data heap of its stream may still come."""
 REORDER_GRACE_S = 0.1
-"""How long a complete dump waits for one that may be missing before it: the first of a sender,
-or one after a gap, could have overtaken others on its way."""
+"""How long a complete dump that is first or follows a gap waits for a reordered older one."""
 LOOK_EVERY_S = 0.05
-"""How often the window is looked at when nothing comes: the grain of everything that waits."""
+"""Interval of full passes over the window while nothing arrives: the resolution of timeouts."""
 LOOK_UNSETTLED_S = 0.01
-"""The same while buffers fill that a start of the sender, not believed yet, holds."""
+"""The same while an unsettled epoch holds buffers."""
 HISTORY = 256
-"""Closed entries that are kept to tell duplicates from late heaps."""
+"""Closed entries kept to tell duplicates from late heaps."""
 
 
 @dataclass(frozen=True)
 class _Live:
-    """Entries that have begun and were not handed on, as arrays of equal length."""
+    """Live entries: slots, and numbers of complete and of begun heaps."""
 
     slots: NDArray[np.int64]
     present: NDArray[np.int64]
@@ -61,16 +73,16 @@ class _Live:
 
 
 class Window:
-    """Follows the entries from the first heap to the handing on.
+    """Opens entries, follows their progress and hands their dumps on.
 
     Parameters
     ----------
     state
         The shared arrays.
     dump_timeout_s
-        How long an incomplete dump waits for more after its last progress.
+        How long an incomplete dump waits after its last progress.
     packets
-        Returns the number of packets received so far: a heap that is still growing is progress.
+        Returns the number of packets received so far: a growing heap is progress.
     """
 
     def __init__(
@@ -100,7 +112,7 @@ class Window:
         self._due_s = 0.0
         self._scratch = tuple(np.zeros(ENTRIES, np.int64) for _ in range(3))
         self._closed = np.zeros(ENTRIES, np.int64)
-        # Packets can come before the first step; no time must go then on compiling.
+        # Compile now: packets can arrive before the first step.
         self.has_news(time.monotonic())
         self._hand_on_next(1)
         self._follows(0)
@@ -110,7 +122,7 @@ class Window:
         self._look(0.0)
 
     def has_news(self, now_s: float) -> bool:
-        """Whether a step would find anything that the last one did not."""
+        """Whether `step` would find anything new."""
         if held_up_s := self.pace.looked(now_s):
             self._first_s += held_up_s
             self._progress_s += held_up_s
@@ -138,14 +150,14 @@ class Window:
         return mark
 
     def step(self, now_s: float, *, limit: int) -> list[Dump]:
-        """Look at what has come since the last call.
+        """Hand on the dumps that are due.
 
         Parameters
         ----------
         now_s
             Monotonic time.
         limit
-            Hand on at most so many dumps.
+            Largest number of dumps to hand on.
 
         Returns
         -------
@@ -170,23 +182,23 @@ class Window:
             self._settle(live, now_s)
         for slot in self._beliefs.judge(live.slots, live.seen, now_s):
             self._discard(slot)
-        # No new look now: what has come since was not judged, and may be older than what was.
-        # After the look: a stream's start heap is whole before its first heap of data is.
+        # `live` is not renewed: what came since is not judged yet, and may be older.
+        # Scan ids are read after it: a start heap is complete before its first data heap is.
         self._scan_ids.read()
         handed = self._hand_on(live, now_s, limit) if limit > 0 else []
         self._open()
-        # What was held back for want of room is looked at again at once.
+        # Dumps held back by the limit are due at once.
         wait_s = LOOK_UNSETTLED_S if unsettled else LOOK_EVERY_S
         self._due_s = now_s if len(handed) >= limit else now_s + wait_s
         return handed
 
     @property
     def progress_s(self) -> float:
-        """When a heap was last begun or completed, monotonic."""
+        """Monotonic time at which a believed heap was last begun or completed."""
         return self.pace.moved_s
 
     def is_empty(self, epoch: int | None = None) -> bool:
-        """Whether no dump is in the window; none up to a start of the sender, if one is given."""
+        """Whether the window has no live entry, or none up to an epoch if one is given."""
         state = self._state
         if not count_live(state.entry_state, state.get("tail"), state.get("head")):
             return True
@@ -194,29 +206,24 @@ class Window:
         return epoch is not None and not np.any(live & (state.entry_epoch <= epoch))
 
     def is_over(self, epoch: int) -> bool:
-        """Whether every stream has ended this start of the sender, or has begun a newer one."""
-        streams = self._state.streams
-        epochs = streams["epoch"]
-        newer, unsettled = epochs > epoch, epochs > self._state.settled_epoch
-        left = unsettled & (self._state.left[epoch % EPOCHS] == 2 * epoch + 1)
-        over = (newer & ~unsettled) | left | ((epochs == epoch) & (streams["ended"] != 0))
-        return bool(over.all())
+        """Whether every stream has ended an epoch or is in a newer settled one."""
+        return all_streams_over(self._state, epoch)
 
     def ended_s(self) -> float:
-        """Return how long nothing may come before streams that have ended are taken at their word.
+        """Return how long streams must be silent after their end heaps before these are believed.
 
-        Over a connection, and after the model's last integration, an end is what it seems to be.
-        A datagram may be anybody's: what goes on all the same comes within this time.
+        Short over TCP and after the model's last integration.  Otherwise an end heap may be of
+        another sender, and data that continue come within this time.
         """
         state = self._state
         final = state.is_final(state.horizon[state.settled_epoch % EPOCHS])
         return ENDED_GRACE_S if state.get("trusted") or final else self.pace.quiet_s
 
     def some_end_was_lost(self) -> bool:
-        """Whether, once nothing comes any more, the streams that have not ended will not do so.
+        """Whether, after silence, streams without an end heap are taken as ended, too.
 
-        A datagram with the end of a stream can be lost, and that of another stream says the same.
-        A connection loses nothing: a stream that has brought data brings its end, or breaks.
+        Over UDP an end heap can be lost, and that of any other stream is sufficient.  Over TCP a
+        stream that has had data ends with its end heap or with its connection.
         """
         streams = self._state.streams
         ended = streams["ended"] != 0
@@ -224,7 +231,7 @@ class Window:
         return bool(ended.any() and not (self._state.get("trusted") and alive.any()))
 
     def flush(self, now_s: float) -> list[Dump]:
-        """Hand on everything that is in the window, complete or not, but what is not believed."""
+        """Hand on all believed dumps in the window, complete or not; discard the others."""
         live = self._look(now_s)
         self._scan_ids.read()
         state = self._state
@@ -235,9 +242,10 @@ class Window:
         return self._hand_on(live, float("inf"), len(live.slots))
 
     def _settle(self, live: _Live, now_s: float, *, ending: bool = False) -> None:
-        """Believe starts of the sender since which nothing came of the scan before, or forget them.
+        """Settle epochs since which the scan before is silent; forget those that no stream is in.
 
-        A start that was expected is believed sooner, and as it is when receiving ends.
+        An expected epoch (consecutive heap counts, or all streams ended before) is settled sooner,
+        and at once when receiving ends.
         """
         state = self._state
         streams = state.streams
@@ -254,7 +262,7 @@ class Window:
                     state.newest[row] = state.horizon[row] = state.dropped_until[row] = 0
                     self._scan_ids.forget(forgotten)
                 return
-            if not self._is_witnessed(epoch):
+            if not is_witnessed(state, epoch):
                 return
             expected = bool(streams["chained"][there].any()) or self.is_over(state.settled_epoch)
             wait_s = self.pace.brief_s if expected else self.pace.quiet_s
@@ -265,17 +273,6 @@ class Window:
                 return
             state.settled[0] = max(epoch, state.settled_epoch)
             self.pace.moved_s = max(self.pace.moved_s, float(self._moved_s[epoch % EPOCHS]))
-
-    def _is_witnessed(self, epoch: int) -> bool:
-        """Whether heaps that go on from each other say that a start of the sender was one."""
-        streams = self._state.streams
-        there = streams["epoch"] >= epoch
-        if have_moved(self._state, there):
-            return True
-        # The only integration that a sender sends is followed by the ends of most of its streams.
-        only = there & (streams["data_in_epoch"] == 1)
-        only &= (streams["ended"] != 0) & (streams["stop_follows"] != 0)
-        return 2 * int(only.sum()) > len(streams)
 
     def _look(self, now_s: float) -> _Live:
         state = self._state
@@ -305,24 +302,24 @@ class Window:
         return live
 
     def _discard(self, slot: int) -> None:
-        """Count the heaps of an entry that was not believed as refused."""
+        """Discard an entry that is not believed, and count its heaps as refused."""
         state = self._state
         refused = (state.seen[slot] != 0) & (state.seen[slot] != PUT_BACK)
         state.discarded[:, self._beliefs.reason(slot)] += refused
         self._beliefs.judged(slot)
         self._close(slot)
         dump = self._dump(slot, complete=False, discarded=True)
-        # Not kept as what was handed on is: heaps of that time that come yet are no duplicates.
+        # Later heaps of that timestamp are no duplicates.
         state.entry_epoch[slot] = -1
         dump.release()
 
     def _open(self) -> None:
         state = self._state
         head = state.get("head")
-        # What was closed lately stays known, to tell duplicates by.
+        # Recently closed entries are kept, to recognise duplicates.
         tail = oldest_needed(state.entry_state, state.get("tail"), head - HISTORY)
         state.set("tail", tail)
-        # An entry for every buffer, and no more than the ring holds.
+        # One entry per buffer, as far as the ring has room.
         until = min(head + state.pool_size.dumps, tail + ENTRIES - 1)
         if until > self._opened:
             opened = state.entry_state, state.entry_sequence, state.seen, self._heaps
@@ -330,7 +327,7 @@ class Window:
             self._opened = until
 
     def _hand_on_next(self, limit: int) -> list[Dump]:
-        """Hand on what is complete and in order: the usual case, without a look at all the rest."""
+        """Hand on dumps that are complete and in order: the usual case, without a full pass."""
         state = self._state
         count = close_complete(
             state.entry_state,
@@ -380,20 +377,20 @@ class Window:
         return handed
 
     def _follows(self, slot: int) -> bool:
-        """Return whether no integration can lie between a dump and the last one handed on."""
+        """Return whether a dump is the next integration after the last one handed on."""
         state = self._state
         last = state.horizon[state.entry_epoch[slot] % EPOCHS]
         ticks = state.entry_time[slot]
         return bool(follows(last, ticks, state.model_time, self._interval_ticks))
 
     def _waited(self, slot: int, now_s: float) -> bool:
-        """Return whether nothing can come any more that this dump would have overtaken."""
+        """Return whether a complete dump has waited long enough for a reordered older one."""
         state = self._state
         newer = state.get("ranked") - int(state.entry_rank[slot])
         return bool(newer > self._window or now_s - self._first_s[slot] > REORDER_GRACE_S)
 
     def _given_up(self, slot: int, waiting: int, now_s: float) -> bool:
-        """Return whether nothing more can be expected of an incomplete dump."""
+        """Return whether no more heaps of an incomplete dump are expected."""
         state = self._state
         epoch = int(state.entry_epoch[slot])
         idle_s = now_s - self._progress_s[slot]
@@ -422,7 +419,7 @@ class Window:
         full_fence()
 
     def _dump(self, slot: int, *, complete: bool, discarded: bool = False) -> Dump:
-        """Return what came of an entry that is closed; one known to be complete is so still."""
+        """Lease the buffer of a closed entry as a dump."""
         state = self._state
         block = int(state.entry_block[slot])
         epoch = int(state.entry_epoch[slot])
@@ -446,7 +443,7 @@ class Window:
         )
 
     def _whole(self, slot: int) -> NDArray[np.bool_]:
-        """Return which heaps of an entry came whole, from the sender that began them."""
+        """Return which heaps of an entry are complete: bool (groups,)."""
         state = self._state
         present = state.present[state.entry_block[slot]] != 0
         return np.asarray(present & (state.seen[slot] == 1), np.bool_)
