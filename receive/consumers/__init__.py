@@ -1,4 +1,4 @@
-"""What happens to a dump: built-in consumers, user classes, and the threads that run them."""
+"""Consumers of dumps: built-in ones, user classes, and the threads that run them."""
 
 from receive.consumers.base import Consumer, ScanConsumer
 

@@ -1,4 +1,4 @@
-"""The signature of a consumer, and how one is found by its name."""
+"""The interface of a consumer, and the lookup of consumers by name."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ BUILT_IN = {
     "null": "receive.consumers.null.NullConsumer",
 }
 AWAITED = ("consume", "close", "scan_began", "scan_ended")
-"""Methods of a consumer; all but the first may be left out."""
+"""Methods of a consumer; all but the first are optional."""
 
 
 class Consumer(Protocol):
-    """What a consumer has; ``close()`` may be left out.
+    """Interface of a consumer; ``close()`` is optional.
 
     It is constructed with ``(config, tm)`` before the receiver is ready.  A class attribute
     ``per_heap = True`` asks for a payload for each heap instead of each dump.  The payload's
@@ -47,21 +47,21 @@ class Consumer(Protocol):
 
 @runtime_checkable
 class ScanConsumer(Protocol):
-    """A consumer that is told of the ends of scans."""
+    """A consumer with a callback at the end of each scan."""
 
     async def scan_ended(self, ledger: ScanLedger) -> None:
-        """Take note that all payloads of a scan have been given."""
+        """Handle the end of a scan: all its payloads have been given."""
         ...
 
 
 @runtime_checkable
 class ScanBeginConsumer(Protocol):
-    """A consumer that is told of the beginnings of scans."""
+    """A consumer with a callback at the beginning of each scan."""
 
     async def scan_began(self, ledger: ScanLedger) -> None:
-        """Take note that the next payloads are of another scan.
+        """Handle the beginning of a scan: the next payloads belong to it.
 
-        The receiver goes on counting in its ledger, and is ahead of the payloads.
+        The receiver keeps updating the ledger, which is ahead of the payloads.
         """
         ...
 
@@ -182,7 +182,7 @@ def _import(name: str, path: str) -> Any:
 def _working_folder_importable() -> Iterator[None]:
     """Let modules of the working directory be imported, as with ``python -m``."""
     if sys.flags.safe_path:
-        # Whoever asks Python not to do so (-P, PYTHONSAFEPATH) means us too.
+        # -P and PYTHONSAFEPATH forbid it here, too.
         yield
         return
     folder = str(Path.cwd())

@@ -1,4 +1,4 @@
-"""What is done with closed sets: they are listed, and a command of the user's runs for each.
+"""Lists the closed sets of a run, and runs the user's command for each.
 
 Commands run in the background, a few at a time, each in a process group of its own, so that the
 terminal's Ctrl-C reaches the receiver and not them.
@@ -33,9 +33,9 @@ logger = logging.getLogger(__name__)
 
 PLACEHOLDER = "{path}"
 AT_A_TIME = 2
-"""Commands that run side by side: they share disk and processors with the receiver."""
+"""Commands that run at a time: they share disk and processors with the receiver."""
 TERM_S = 5.0
-"""What a command has to end in after SIGTERM, before SIGKILL."""
+"""Time for a command to end after SIGTERM, before SIGKILL."""
 _LOOK_EVERY_S = 0.1
 
 
@@ -74,7 +74,7 @@ class ClosedSets:
         Arguments; ``{path}`` in them is the absolute path of the set, and marked ones are secrets
         (`receive.config.user_command`).  Empty: none is run.
     timeout_s
-        How long a command may take; 0 is for ever.
+        How long a command may take; 0 is no limit.
 
     Raises
     ------
@@ -100,7 +100,7 @@ class ClosedSets:
             )
 
     def add(self, path: Path) -> None:
-        """Take note of a set that was closed; its command is started when its turn has come."""
+        """Record a closed set, and queue its command."""
         path = path.absolute()
         with self._lock:
             # Several consumers may close sets.
@@ -110,7 +110,7 @@ class ClosedSets:
             self._waiting.put(path)
             if self._workers < AT_A_TIME:
                 self._workers += 1
-                # A daemon: it waits for the next set for ever.
+                # A daemon, since it never ends.
                 threading.Thread(target=self._work, name="consumer.command", daemon=True).start()
 
     def finish(self, stop: StopRequest, on_look: Callable[[], None] = lambda: None) -> None:
@@ -119,9 +119,9 @@ class ClosedSets:
         Parameters
         ----------
         stop
-            When it is set anew, the commands that run are ended, and those that wait have failed.
+            If set again, running commands are ended, and waiting ones count as failed.
         on_look
-            Called again and again meanwhile.
+            Called repeatedly meanwhile.
         """
         commands = len(self.paths) if self._command else 0
         if self._done == commands:
@@ -140,7 +140,7 @@ class ClosedSets:
                 on_look()
 
     def error(self) -> ConsumerError | None:
-        """Return in one line what failed; None if nothing did."""
+        """Return the failures as an error of one line; None if there are none."""
         if not self.failures:
             return None
         first = self.failures[0]
@@ -150,7 +150,7 @@ class ClosedSets:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return how the commands ended, for a summary file."""
+        """Return the outcome of the commands, for the summary file."""
         return {
             "run": self._done,
             "failed": len(self.failures),
@@ -188,7 +188,7 @@ class ClosedSets:
                 arguments,
                 stdin=subprocess.DEVNULL,
                 env=os.environ | self._variables,
-                # Our standard output is the summary's.
+                # Standard output is reserved for the summary.
                 stdout=2,
                 start_new_session=True,
             )
@@ -203,7 +203,7 @@ class ClosedSets:
         return Failure(path, f"exit code {code}", code) if code else None
 
     def _await(self, process: subprocess.Popen[bytes]) -> str | None:
-        """Wait for a command; return why it was ended if it was."""
+        """Wait for a command; return the reason if it had to be ended, else None."""
         began_s = time.monotonic()
         while True:
             try:
@@ -221,7 +221,7 @@ class ClosedSets:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a command with all that it has started."""
+    """End a command and its whole process group."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)

@@ -1,4 +1,4 @@
-"""All consumers of a run: loaded, given what came, limited to their share of buffers, closed."""
+"""All consumers of a run: loads them, passes payloads on, limits their buffers, closes them."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ class ConsumerGroup:
     Parameters
     ----------
     config
-        Its `reception.consumer`, and what is done with closed sets.
+        Names the consumers, and the command for closed sets.
     pool
-        Size of the pool, of which each has a share.
+        Size of the pool that they share.
 
     Attributes
     ----------
     threads
         The consumers, in the order of the configuration.
     closed_sets
-        What is done with the sets that they close.
+        The sets that they closed, and the commands run for them.
     """
 
     def __init__(self, config: Config, pool: PoolSize) -> None:
@@ -57,7 +57,7 @@ class ConsumerGroup:
         self.closed_sets = ClosedSets(config.consumer.command, config.consumer.command_timeout)
 
     def load(self, model: TelescopeModel) -> None:
-        """Make the consumers and start their threads.
+        """Construct the consumers and start their threads.
 
         Raises
         ------
@@ -86,23 +86,23 @@ class ConsumerGroup:
 
     @property
     def room(self) -> int:
-        """How many dumps may be handed on: as many as there are, unless the sender can wait."""
+        """How many dumps may be handed on: limited by consumers only if the sender can wait."""
         return min(one.room for one in self.threads) if self._waits else self._pool.dumps
 
     def share_out(self, needed: int, now_s: float) -> None:
-        """Let consumers hold the buffers that receiving, which needs some just now, can spare."""
+        """Set how many dumps a consumer may hold; `needed` buffers are in use by receiving."""
         share = self._share.look(needed, now_s)
         for one in self.threads:
             one.max_dumps = share
 
     def offer(self, payload: Payload, dump: Dump, without_data: Callable[[], Payload]) -> None:
-        """Give all consumers a payload; one without room gets it as if nothing had come."""
+        """Offer all consumers a payload; one without room gets it without data."""
         for one in self.threads:
             if not one.offer(payload, dump):
                 one.offer_empty(without_data())
 
     def offer_empty(self, payload: Payload) -> None:
-        """Give all consumers an integration of which nothing came."""
+        """Offer all consumers an integration without data."""
         for one in self.threads:
             one.offer_empty(payload)
 
@@ -117,19 +117,19 @@ class ConsumerGroup:
             one.end_scan(ledger)
 
     def look(self, now_s: float) -> None:
-        """Warn of those that have no room."""
+        """Warn of consumers without room."""
         for one in self.threads:
             one.look(now_s)
 
     def close(self, stop: StopRequest, on_look: Callable[[], None]) -> None:
-        """Close all, and then run what is to be done with the last sets.
+        """Close all consumers, then wait for the commands of closed sets.
 
         Parameters
         ----------
         stop
-            A signal during that makes them drop what they cannot take soon.
+            A signal meanwhile makes consumers drop payloads that wait longer than `STOP_S`.
         on_look
-            Called again and again meanwhile.
+            Called repeatedly meanwhile.
         """
         for one in self.threads:
             one.request_close()
@@ -143,7 +143,7 @@ class ConsumerGroup:
 
     @property
     def errors(self) -> list[VisReceiveError]:
-        """What consumers failed with, and the command for closed sets after them."""
+        """Errors of the consumers, then that of the commands for closed sets."""
         errors = [one.error for one in self.threads if one.error is not None]
         failed = self.closed_sets.error()
         return errors if failed is None else [*errors, failed]

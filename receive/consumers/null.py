@@ -1,4 +1,4 @@
-"""The consumer that does nothing: to try a network, and to measure the receiver alone."""
+"""A consumer that discards everything: to test a network or benchmark the receiver."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class NullConsumer:
-    """Discards what it is given."""
+    """Discards all payloads."""
 
     def __init__(self, config: Config, tm: TelescopeModel) -> None:
         del config, tm

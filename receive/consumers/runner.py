@@ -1,4 +1,4 @@
-"""A thread for each consumer, so that none of them holds up the network or another one."""
+"""Runs each consumer in a thread, so that it blocks neither the network nor other consumers."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STALLED_S = 60.0
-"""A consumer that has not returned for so long when everything else has ended is left behind."""
+"""At the end, a consumer that has not returned for this long is abandoned."""
 NICENESS = 5
-"""What a consumer's thread adds to its niceness."""
+"""Added to the niceness of a consumer's thread."""
 MAX_EMPTY = 10_000
-"""Payloads without data that may wait for a consumer, so that memory is bounded."""
+"""Payloads without data that may wait for a consumer; bounds the memory."""
 STOP_S = 5.0
-"""What is queued when the run is told to stop has so long; what then still waits is dropped."""
+"""Time for the queue after a request to stop; payloads that still wait then are dropped."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class ConsumerThread:
     Parameters
     ----------
     name
-        What the consumer is called in the configuration.
+        Name of the consumer in the configuration.
     consumer
         The consumer.
     max_dumps
-        How many dumps with data may wait for it or be with it; may be changed at any time.
+        Dumps with data that it may hold, queued or in use; may be changed at any time.
     """
 
     def __init__(self, name: str, consumer: Any, max_dumps: int) -> None:
@@ -84,16 +84,16 @@ class ConsumerThread:
 
     @property
     def room(self) -> int:
-        """How many more dumps it can be given; unlimited once it has failed."""
+        """How many more dumps it can take; not reduced once it has failed."""
         return self.max_dumps if self.error else self.max_dumps - self._waiting
 
     @property
     def waiting(self) -> int:
-        """How many dumps with data wait for it or are with it."""
+        """Number of dumps with data that it holds, queued or in use."""
         return self._waiting
 
     def offer(self, payload: Payload, dump: Dump) -> bool:
-        """Give it a payload, and a hold on the dump that it is a view of.
+        """Queue a payload, and hold the dump that it is a view of.
 
         Returns
         -------
@@ -113,7 +113,7 @@ class ConsumerThread:
         return True
 
     def offer_empty(self, payload: Payload) -> None:
-        """Give it an integration of which nothing came, or for which it had no room."""
+        """Queue an integration without data: none arrived, or there was no room for it."""
         with self._lock:
             if self.error is not None:
                 return
@@ -124,7 +124,7 @@ class ConsumerThread:
         self._put(_Item(payload=payload))
 
     def look(self, now_s: float) -> None:
-        """Warn that it had no room since the last time, if it is time to say so."""
+        """Warn of integrations for which it had no room, if the rate limit permits."""
         lacking = self.dropped + self.left_out
         if lacking == self._told or not self._limit.is_due(now_s):
             return
@@ -140,27 +140,27 @@ class ConsumerThread:
         self._told = lacking
 
     def begin_scan(self, ledger: ScanLedger) -> None:
-        """Tell it that a scan begins, after all payloads given so far."""
+        """Queue the beginning of a scan."""
         self._put(_Item(ledger=ledger, begins=True))
 
     def end_scan(self, ledger: ScanLedger) -> None:
-        """Tell it that a scan is over, after all payloads given so far."""
+        """Queue the end of a scan."""
         self._put(_Item(ledger=ledger))
 
     def request_close(self) -> None:
-        """Ask it to close after all payloads given so far."""
+        """Queue a request to close."""
         if not self._closing:
             self._closing = True
             self._put(None)
 
     def hurry(self) -> None:
-        """Drop, and count, what it has not taken in a few seconds from now: it has to close."""
+        """Let it drop, and count, payloads that still wait `STOP_S` from now."""
         if self._hurry_from_s == math.inf:
             self._hurry_from_s = time.monotonic() + STOP_S
 
     @property
     def unwritten(self) -> int:
-        """Integrations with data that it had taken and could not write."""
+        """Integrations with data that the consumer took and could not write."""
         return int(getattr(self._consumer, "unwritten", 0))
 
     def join(self, timeout_s: float, stalled_s: float = STALLED_S) -> bool:
@@ -171,7 +171,7 @@ class ConsumerThread:
         timeout_s
             How long to wait in this call.
         stalled_s
-            How long it may take for one payload before it is left behind.
+            How long it may take for one payload before it is abandoned.
 
         Returns
         -------
@@ -193,7 +193,7 @@ class ConsumerThread:
     def _put(self, item: _Item | None) -> None:
         self._moved_s = self._moved_s if self._waiting > 1 else time.monotonic()
         self._queue.append(item)
-        # To wake a thread takes longer than all the rest: not while it is awake anyhow.
+        # Waking a thread is the slowest step here: only if it is asleep.
         with self._lock:
             asleep, self._asleep = self._asleep, False
         if asleep:
@@ -210,8 +210,8 @@ class ConsumerThread:
         return self._queue.popleft()
 
     def _run(self) -> None:
-        # Where there are fewer cores than work, consumers wait for the network and not the other
-        # way round: what they cannot take is dropped in whole dumps, packets are lost for good.
+        # With too few cores, consumers yield to the network threads: whole dumps are dropped then,
+        # in an orderly way, and no packets.
         thread = threading.get_native_id()
         niceness = os.getpriority(os.PRIO_PROCESS, thread) + NICENESS
         os.setpriority(os.PRIO_PROCESS, thread, niceness)
@@ -247,7 +247,7 @@ class ConsumerThread:
             self._fail(error)
 
     def _is_late(self, item: _Item) -> bool:
-        """Whether it is dropped since the run has been told to stop: all but the scan's end."""
+        """Whether an item is dropped since the time to stop is over: all but the end of a scan."""
         if time.monotonic() < self._hurry_from_s:
             return False
         return item.payload is not None or item.begins or not self._in_scan
@@ -280,7 +280,7 @@ class ConsumerThread:
             item.dump.release()
 
     def _fail(self, error: BaseException) -> None:
-        # A message may have several lines; a line of ours is one.
+        # The log has one line per error, whatever the message.
         text = " ".join(str(error).split())
         if self.error is not None:
             logger.error("Consumer %s failed again: %s", self.name, text)
@@ -296,7 +296,7 @@ class ConsumerThread:
 
 
 def heaps_of(payload: Payload) -> Iterator[Payload]:
-    """Yield a payload for each heap of a dump that came."""
+    """Yield a payload for each heap of a dump that is present."""
     for part in payload.parts:
         if part.present:
             yield Payload(
