@@ -1,4 +1,4 @@
-"""A private way to a stream, for packets that spead2 did not read from the stream's own socket."""
+"""A private socket pair to a stream, for packets that arrived at another socket."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ logger = logging.getLogger(__name__)
 _FULL_WAIT_S = 0.0002
 _FULL_GIVE_UP_S = 1.0
 _OVERHEAD_BYTES = 1024
-"""Of the kernel for a datagram, at most."""
+"""Upper bound of the kernel's overhead per datagram."""
 
 
 class Detour:
-    """A private way to a stream: what is put in comes out at a socket that spead2 reads.
+    """A private socket pair to a stream: spead2 reads the packets from `out`.
 
     Parameters
     ----------
     buffer_bytes
-        Room on the way.
+        Buffer of the pair.
 
     Attributes
     ----------
     out
-        For spead2.
+        The socket that spead2 reads.
     """
 
     def __init__(self, buffer_bytes: int) -> None:
@@ -37,7 +37,7 @@ class Detour:
             self.out.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
             for one in (self.out, self._in):
                 one.bind(("127.0.0.1", 0))
-            # Nobody else on this machine can put anything in.
+            # Connected, so that no other program can send to it.
             self.out.connect(self._in.getsockname())
             self._in.connect(self.out.getsockname())
             self._unseen = 0
@@ -47,7 +47,7 @@ class Detour:
             raise
 
     def put(self, packet: bytes | memoryview) -> None:
-        """Send a packet on; waits while the way is full."""
+        """Send a packet to the stream; wait while the buffer is full."""
         self._unseen += len(packet) + _OVERHEAD_BYTES
         if self._unseen > self._room // 2:
             self._unseen = 0

@@ -1,7 +1,7 @@
-"""What the kernel drops before anybody can read it: its own counter of each of our sockets.
+"""Packets dropped by the kernel: its counter of each receiving socket.
 
-A datagram that finds the socket's buffer full is dropped by the kernel, which counts it.  So a
-packet that this machine lost can be told from one that never arrived.
+The kernel drops and counts a datagram that finds the socket's buffer full.  So packets lost on
+this machine can be told from packets that never arrived.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ SK_MEMINFO_DROPS last.
 The latter is `drops` in /proc/net/udp, without looking for the socket there."""
 _COUNTER_RANGE = 2**32
 _MORE = 4
-"""How many times the buffer that overflowed is advised."""
+"""Factor from the buffer that overflowed to the one advised."""
 
 
 class KernelDrops:
-    """Counts the packets that the kernel dropped of each stream's socket.
+    """Counts the packets that the kernel dropped at the socket of each stream.
 
     For the receiver's own thread only.
 
     Attributes
     ----------
     counts
-        int64 (streams,), as last read; never changed, but replaced.  None where nobody counts.
+        int64 (streams,), as last read; replaced, never modified.  None if not available.
     """
 
     def __init__(self) -> None:
@@ -56,16 +56,16 @@ class KernelDrops:
     def watch(
         self, sockets: Sequence[socket.socket], further: Callable[[int], int] | None = None
     ) -> None:
-        """Count from now on what is dropped of these UDP sockets, one a stream.
+        """Count drops of these UDP sockets, one per stream, from now on.
 
-        Where the kernel does not tell (Linux before 4.12), nothing is counted.
+        Linux before 4.12 has no counter: nothing is counted.
 
         Parameters
         ----------
         sockets
             Of the streams.
         further
-            Returns what else was dropped of a stream so far.
+            Returns other drops of a stream so far.
         """
         raw = [dropped(opened) for opened in sockets]
         if not raw or None in raw:
@@ -78,9 +78,9 @@ class KernelDrops:
         self.counts = np.zeros(len(raw), np.int64)
 
     def read(self) -> NDArray[np.int64] | None:
-        """Return the packets dropped so far, int64 (streams,); None where nobody counts them.
+        """Return the packets dropped so far, int64 (streams,); None if not available.
 
-        The first ones are worth a warning.
+        Warn of the first ones.
         """
         if self.counts is None:
             return None
@@ -128,7 +128,7 @@ def dropped(opened: socket.socket) -> int | None:
 
 
 def waiting_bytes(opened: socket.socket) -> int:
-    """Return the memory that what waits in a socket takes; 0 where the kernel does not tell."""
+    """Return the memory of the packets waiting in a socket; 0 if not available."""
     return _meminfo(opened, _RECEIVED) or 0
 
 

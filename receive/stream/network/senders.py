@@ -1,4 +1,4 @@
-"""Whom the streams are taken from: the gates of all ports, and the thread that attends to them."""
+"""Chooses the sender of each stream: the gates of all ports, and the thread that serves them."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _OVERRUN_BATCHES = 20
-"""So many batches in turn, none of which empties the socket: it cannot be kept up with."""
+"""Full batches in succession after which a gate counts as overrun."""
 _LARGEST_DATAGRAM_BYTES = 1 << 16
 _STRANGERS_BUFFER_BYTES = 1 << 16
 
 
 class Senders(ABC):
-    """Decides whom each stream is taken from; subclasses make the gates of their transport.
+    """Chooses the sender of each stream; subclasses make the gates of their transport.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Senders(ABC):
     state
         The shared arrays.
     account
-        Told of what is not taken.
+        Records refused packets and connections.
     packets
         Returns how many packets a stream has received.
     """
@@ -70,7 +70,7 @@ class Senders(ABC):
         """Return the gate of a stream."""
 
     def divide(self, sockets: Sequence[socket.socket], endpoint: Endpoint) -> None:
-        """Let the kernel divide what comes by its source, from now on.
+        """Make the kernel divide packets by their source, from now on.
 
         Parameters
         ----------
@@ -82,7 +82,7 @@ class Senders(ABC):
         Raises
         ------
         NetworkError
-            If the kernel will not, and a choice was asked for; or if a name does not resolve.
+            If the kernel cannot and `reception.sources` is a choice, or a name does not resolve.
         """
         rules: Sequence[Rule] = ()
         if self._allowed[0] not in {ANY, FIRST}:
@@ -116,20 +116,20 @@ class Senders(ABC):
 
     @property
     def beside(self) -> list[socket.socket]:
-        """The sockets that hold what may be the senders', and was not looked at yet."""
+        """The sockets with packets not examined yet, which may be of the senders."""
         return [gate.divided.others for gate in self._gates if gate.urgent]
 
     def dropped(self, stream: int) -> int:
-        """Return the packets of a stream that the kernel dropped before they were looked at."""
+        """Return the packets of a stream that the kernel dropped before they were examined."""
         return self._gates[stream].dropped if self._gates else 0
 
     def start(self) -> None:
-        """Begin to attend."""
+        """Start the thread."""
         if self._gates:
             self._thread.start()
 
     def scan_ended(self) -> None:
-        """Be told that a scan has ended."""
+        """Record that a scan has ended."""
         self._scan_ended.set()
 
     def _run(self) -> None:
@@ -160,7 +160,7 @@ class Senders(ABC):
             if ended:
                 gate.scan_ended()
             gate.tick(now_s)
-            # After that: a stream that has just been let go may have its next sender here.
+            # After the tick: a stream just released may have its next sender here.
             if calm:
                 gate.read(buffer)
             if gate.urgent and others not in attended:
@@ -169,7 +169,7 @@ class Senders(ABC):
                 selector.unregister(others)
 
     def stop(self) -> None:
-        """Stop attending, and close what is not the streams' own."""
+        """Stop the thread and close the second sockets."""
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join()

@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from receive.stream.table.state import SharedState
 
 UNCACHED_DUMP_BYTES = 4 << 20
-"""Heaps of dumps from this size on are copied past the processor's cache.
+"""Heaps of dumps from this size on are copied with non-temporal stores.
 
-They would have left it before the dump is complete, and would drive out of it what is needed."""
+They would be evicted from the cache before the dump is complete, and evict other data."""
 
 
 class SpeadSource(Source):
     """Receives SPEAD2 heaps into the shared pool; subclasses say from where."""
 
     usual_packet_bytes: ClassVar[int]
-    """Packets are expected to be as large as this, or as configured."""
+    """Largest packet expected, unless a larger one is configured."""
 
     def __init__(self, listening: Listening) -> None:
         super().__init__(listening)
@@ -55,7 +55,7 @@ class SpeadSource(Source):
         """Let a stream read its port."""
 
     def open(self, state: SharedState) -> None:
-        """Bind all ports, so that packets can wait for `start`."""
+        """Bind all ports; the kernel keeps packets until `start`."""
         self._state = state
         interface = self.listening.interface
         endpoint = Endpoint(
@@ -70,7 +70,7 @@ class SpeadSource(Source):
     def start(self) -> None:
         """Begin to receive on all ports."""
         streams = len(self._bound)
-        # A pool of one thread each: threads that share a pool wake each other for every packet.
+        # Pools of one thread each: threads of one pool wake each other for every packet.
         count = min(self.listening.threads or streams, streams)
         self._pools = [spead2.ThreadPool(1) for _ in range(count)]
         for stream in range(streams):
@@ -136,7 +136,7 @@ class SpeadSource(Source):
             opened.close()
 
 
-_SIGNATURE = b"void (void *, size_t, void *)"  # spead2 compares it to the letter
+_SIGNATURE = b"void (void *, size_t, void *)"  # spead2 requires this exact text
 
 
 def _placement_for(stream_pointer: int) -> tuple[Any, ...]:
