@@ -1,7 +1,7 @@
-"""The ledger: every heap that was expected is either received or missing, and why.
+"""The ledger: counts the heaps of each scan that were expected, received, missing and refused.
 
-For each scan and channel group ``expected = received + missing``.  Heaps that arrived and were
-refused are counted beside that, by reason; what is missing and was not refused, the network lost.
+For each scan and channel group ``expected = received + missing``.  Refused heaps are counted
+separately, by reason; heaps that are missing and were not refused were lost by the network.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class ScanLedger:
     index
         1 for the first scan of a run.
     scan_id
-        As it came on the wire; 0 where it never came.
+        Scan id on the wire; 0 if none was received.
     dumps
-        Integrations, those of which nothing came included.
+        Integrations, including those without any heap.
     received
-        int64 (groups,): heaps that came whole and in time.
+        int64 (groups,): heaps that arrived complete and in time.
     refused
         int64 (groups, reasons): heaps that were not placed.
     kernel_dropped
@@ -48,7 +48,7 @@ class ScanLedger:
     in_model
         Integrations of which something came at times that the model holds.
     end
-        How it ended; None as long as it goes on.
+        How it ended; None while it continues.
     payload_bytes
         Bytes of records received.
     """
@@ -82,21 +82,21 @@ class ScanLedger:
         self.last_ticks = dump.ticks
 
     def add_in_model(self, index: int, integrations: int) -> None:
-        """Count that the dump is the model's integration `index`, of so many."""
+        """Record that the dump is integration `index` of the model's `integrations`."""
         if self.model_before is None:
             self.model_before = index
         self.model_after = integrations - 1 - index
         self.in_model += 1
 
     def finish(self, by: EndedBy, ended: int, unended: int, integrations: int) -> None:
-        """Note what ended it, how many streams did and did not, and what the model has."""
+        """Record what ended the scan, and how many streams had an end heap and had none."""
         came = self.dumps - self.empty_dumps if self.model_after is None else self.in_model
         self.end = ScanEnd(
             by, ended, unended, min(came, integrations), integrations, self.model_after
         )
 
     def add_empty(self) -> None:
-        """Count an integration of which nothing came."""
+        """Count an integration without any heap."""
         self.dumps += 1
         self.empty_dumps += 1
 
@@ -117,7 +117,7 @@ class ScanLedger:
 
     @property
     def missing(self) -> int:
-        """Heaps that did not come whole and in time."""
+        """Heaps that did not arrive complete and in time."""
         return self.expected - int(self.received.sum())
 
     @property
@@ -127,7 +127,7 @@ class ScanLedger:
 
     @property
     def kernel_dropped_total(self) -> int | None:
-        """Packets that the kernel dropped; None where nobody counts them."""
+        """Packets that the kernel dropped; None if not available."""
         return None if self.kernel_dropped is None else int(self.kernel_dropped.sum())
 
     def refused_total(self, reason: Reason) -> int:
@@ -184,7 +184,7 @@ class ScanLedger:
         }
 
     def lines(self) -> list[str]:
-        """Return the ledger for people: log and HISTORY."""
+        """Return the ledger as text, for the log and HISTORY."""
         dropped = np.zeros_like(self.received)
         if self.kernel_dropped is not None:
             dropped = self.kernel_dropped
@@ -205,7 +205,7 @@ class ScanLedger:
         return lines
 
     def span(self) -> str:
-        """Return times and counts of integrations and heaps in words."""
+        """Return times and counts of integrations and heaps as text."""
         return (
             f"{self.dumps} integrations "
             f"{_iso(self.first_ticks)} to {_iso(self.last_ticks)}, heaps expected {self.expected} "
@@ -213,7 +213,7 @@ class ScanLedger:
         )
 
     def refusals(self) -> list[str]:
-        """Return in words what did not arrive or was refused: nothing if there is none of it."""
+        """Return the refused heaps and dropped packets as text; an empty list if there are none."""
         refused = [
             f"{REASON_TEXT[r]} {self.refused_total(r)}" for r in Reason if self.refused_total(r)
         ]

@@ -1,4 +1,4 @@
-"""From dumps to payloads: scans told apart, integrations of which nothing came filled in."""
+"""Makes payloads of dumps: separates scans, and fills in integrations without any heap."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 _ITEMS = ("hardware_id", "polarisation_id", "phase_bin_id", "phase_bin_count")
 MAX_UNKNOWN_GAP = 1000
-"""Integrations that are filled in between two times that the model does not hold."""
+"""Most integrations filled in between two timestamps outside the model."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Totals:
     Attributes
     ----------
     dumps, empty_dumps
-        Integrations, and those of them of which nothing came.
+        Integrations, and those of them without any heap.
     received
-        int64 (groups,): heaps that came whole and in time.
+        int64 (groups,): heaps that arrived complete and in time.
     refused
         int64 (groups, reasons): heaps that were refused, those outside scans included.
     payload_bytes
@@ -60,7 +60,7 @@ class Totals:
 
 
 class Scans:
-    """Makes payloads of dumps and knows where one scan ends and the next begins.
+    """Makes payloads of dumps, and separates scans.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class Scans:
         self._state = state
         self._model = model
         self._dtype = RECORD_DTYPE[telescope]
-        # One for all integrations of which nothing came: many may wait for a slow consumer.
+        # Shared by all integrations without any heap: many may wait for a slow consumer.
         self._nothing = self._absent_parts()
         self._interval_ticks = round(float(np.median(model.intervals_s)) * 2**32)
         self._epoch = -1
@@ -96,14 +96,14 @@ class Scans:
         self.current: ScanLedger | None = None
         self.finished: list[ScanLedger] = []
         self.kernel_drops = drops
-        # Of the finished ones, of which there may be any number.
+        # Sums over the finished scans, of which there may be many.
         self._ended_dumps = self._ended_empty_dumps = 0
         self._ended_received = np.zeros(state.layout.group_count, np.int64)
         self._ended_refused = np.zeros_like(state.counters)
 
     @property
     def epoch(self) -> int:
-        """Start of the sender to which the current scan belongs."""
+        """Epoch of the current scan."""
         return self._epoch
 
     def begins_new(self, dump: Dump) -> bool:
@@ -181,7 +181,7 @@ class Scans:
 
     @property
     def dumps(self) -> int:
-        """Integrations in all scans, those of which nothing came included."""
+        """Integrations in all scans, including those without any heap."""
         return self._ended_dumps + (self.current.dumps if self.current else 0)
 
     @property
@@ -191,7 +191,7 @@ class Scans:
         return ended + (self.current.payload_bytes if self.current else 0)
 
     def totals(self) -> Totals:
-        """Return the counts of all scans together as they are now."""
+        """Return the current counts of all scans together."""
         current = self.current
         return Totals(
             dumps=self.dumps,
@@ -220,7 +220,7 @@ class Scans:
         Yields
         ------
         Payload
-            First those of the integrations before it of which nothing came, then its own.
+            First those of the integrations before it without any heap, then its own.
         bool
             Whether it is the dump's own, whose parts are views of its buffer.
         """
@@ -255,7 +255,7 @@ class Scans:
         self._last_ticks, self._last_index = ticks, index
 
     def empty_payload(self, dump: Dump) -> Payload:
-        """Return the payload of a dump as if nothing of it had come."""
+        """Return the payload of a dump without its data."""
         return self._payload(dump.ticks, dump.model_index, None)
 
     def _gap(self, ticks: int, index: int | None) -> Iterator[tuple[int, int | None]]:
