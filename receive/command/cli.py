@@ -1,4 +1,4 @@
-"""What all our commands share: common options, logging, errors that end in one line and a code.
+"""What all commands share: common options, logging, errors reported as one line and an exit code.
 
 A command's module has ``main(argv) -> int`` and ``entry() -> int``, which is
 ``return cli.run("emu-recv", main)``.
@@ -56,15 +56,15 @@ _OUR_LOGGERS = ("receive", "emulator")
 _DEFECT = 1
 _INTERRUPTED = 130
 _TERMINATED = 143
-_BROKEN_PIPE = 141  # what a shell shows for a command that SIGPIPE ended
+_BROKEN_PIPE = 141  # a shell's exit code for a command ended by SIGPIPE
 
 logger = logging.getLogger(__name__)
 _EVERYTHING = 2
-"""How often -v is given for what the libraries say."""
+"""Number of -v that also shows the messages of libraries."""
 
 
 def plain_parser(prog: str, description: str, epilog: str = EXIT_CODES) -> argparse.ArgumentParser:
-    """Return a parser with what every command has: -v, --version, exit codes in its help."""
+    """Return a parser with the common parts: -v, --version, exit codes in the help."""
     parser = argparse.ArgumentParser(
         prog=prog,
         description=description,
@@ -84,7 +84,7 @@ def plain_parser(prog: str, description: str, epilog: str = EXIT_CODES) -> argpa
 
 
 class _StderrHandler(logging.Handler):
-    """Writes to what standard error is at the time, above a progress bar if one is shown."""
+    """Writes to the current `sys.stderr`, above a progress bar if one is shown."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -94,7 +94,7 @@ class _StderrHandler(logging.Handler):
 
 
 def write_line(text: str, stream: TextIO) -> None:
-    """Write a line without breaking a progress bar that is being shown."""
+    """Write a line without disturbing a progress bar."""
     tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
     if tqdm is not None and stream.isatty():
         tqdm.write(text, file=stream)
@@ -109,8 +109,8 @@ def setup_logging(verbosity: int = 0) -> None:
     Parameters
     ----------
     verbosity
-        0 shows what we say from INFO and what libraries say from WARNING, 1 our DEBUG lines
-        too, 2 everything.
+        0 shows our messages from INFO and those of libraries from WARNING, 1 also our DEBUG
+        messages, 2 everything.
     """
     formatter = logging.Formatter(
         "%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S"
@@ -138,7 +138,7 @@ def run(
     main: Callable[[Sequence[str] | None], int],
     argv: Sequence[str] | None = None,
 ) -> int:
-    """Run a command and return its exit code; errors of the user end in one line.
+    """Run a command and return its exit code; an error of the user is printed as one line.
 
     Parameters
     ----------
@@ -149,8 +149,8 @@ def run(
     argv
         Arguments; None for those of the process.
     """
-    with contextlib.suppress(ValueError):  # a thread of a test, which gets no signals
-        # The first process of a container would not hear it otherwise.
+    with contextlib.suppress(ValueError):  # tests may call this outside the main thread
+        # As process 1 of a container it would ignore SIGTERM without a handler.
         signal.signal(signal.SIGTERM, _end)
     try:
         code = main(argv)
@@ -167,7 +167,7 @@ def run(
     except OSError as error:
         code = exit_code_of(error)
         _say_system_error(prog, error, code)
-    except Exception:  # noqa: BLE001 (whatever it is, the user must learn how to report it)
+    except Exception:  # noqa: BLE001 (the user must learn how to report any defect)
         _defect(prog)
         code = _DEFECT
     return code
@@ -178,7 +178,7 @@ def _end(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _say(text: str) -> None:
-    with contextlib.suppress(OSError):  # nobody is there to read it
+    with contextlib.suppress(OSError):  # standard error is closed
         write_line(text, sys.stderr)
 
 
@@ -199,9 +199,9 @@ def exit_code_of(error: BaseException) -> int:
 
 
 def _say_system_error(prog: str, error: OSError, code: int) -> None:
-    """Tell of an error of the system that nobody made an error of the user."""
+    """Report an `OSError` that was not turned into a `VisReceiveError`."""
     if code == _BROKEN_PIPE:
-        _forget_stdout()  # such as "| head", which has seen enough
+        _forget_stdout()  # the reader, such as "| head", has closed the pipe
     elif code == OutputError.exit_code:
         _say(f"{prog}: error: {error.filename or 'standard output'}: {error.strerror}")
         if error.filename is None:
@@ -211,17 +211,17 @@ def _say_system_error(prog: str, error: OSError, code: int) -> None:
 
 
 def _stdout_is_broken() -> bool:
-    """Tell whether nobody reads the pipe that standard output is."""
+    """Return whether standard output is a pipe without a reader."""
     try:
         poll = select.poll()
         poll.register(sys.stdout.fileno(), select.POLLOUT)
         return any(event & select.POLLERR for _, event in poll.poll(0))
-    except (OSError, ValueError):  # it has no descriptor, so it is no pipe
+    except (OSError, ValueError):  # no descriptor, so no pipe
         return False
 
 
 def _forget_stdout() -> None:
-    """Point standard output to nowhere, so that Python's own last flush does not complain."""
+    """Redirect standard output to /dev/null, so that Python's flush at exit does not fail."""
     with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 

@@ -1,8 +1,8 @@
-"""Why a run and each of its scans ended: a word for programs, and what it means for the data.
+"""Why a run and each of its scans ended, and what that means for the data.
 
-A run and a scan each have an `EndedBy` of their own: of three scans of a run that a signal ends two
-may have ended with their streams.  How much of a scan came, and whether its sender said that there
-is no more, is its `ScanEnd`; everything that is told of it is told from there.
+The run and each scan have their own `EndedBy`: in a run ended by a signal, earlier scans may have
+ended with their streams.  `ScanEnd` holds how much of a scan arrived and whether its sender ended
+it; every report on a scan's end is made from it.
 """
 
 from __future__ import annotations
@@ -16,36 +16,37 @@ if TYPE_CHECKING:
 
 
 class EndedBy(StrEnum):
-    """What ended a run or a scan; the further down, the more it tells of several receivers."""
+    """What ended a run or a scan; of several receivers' reasons the one listed last is reported."""
 
     STREAMS_ENDED = "streams-ended"
-    """Every stream that brought data brought its end."""
+    """An end-of-stream heap arrived on every stream that carried data."""
     LOST_END = "lost-end"
-    """Some streams brought their ends, the others nothing any more: over UDP an end may be lost."""
+    """Some streams ended, the others went silent: over UDP an end-of-stream heap may be lost."""
     NEXT_SCAN = "next-scan"
     """Another scan began."""
     MAX_DUMPS = "max-dumps"
-    """As many integrations as `reception.max_dumps` asks for have come."""
+    """`reception.max_dumps` integrations were received."""
     STOPPED = "stopped"
     """``POST /stop`` of the monitor."""
     SIGNAL = "signal"
     """SIGTERM or SIGINT."""
     IDLE = "idle"
-    """Nothing came for `reception.idle_timeout`."""
+    """Nothing arrived for `reception.idle_timeout`."""
     PEER_LOST = "peer-lost"
-    """A TCP connection broke before its stream's end, and no other took its place."""
+    """A TCP connection broke before the end of its stream and was not replaced."""
     NO_CONSUMER = "no-consumer"
-    """Every consumer had failed."""
+    """All consumers failed."""
     ERROR = "error"
-    """It could not begin, or failed: the error says why."""
+    """It could not start, or failed; the error says why."""
 
 
 BY_SENDER = frozenset({EndedBy.NEXT_SCAN, EndedBy.IDLE, EndedBy.PEER_LOST})
-"""With a stream that did not end, the sender or its way here broke; otherwise we did not wait."""
+"""If a stream did not end, these mean that the sender or the network failed; with the others the
+receiver stopped waiting by itself."""
 
 
 def most_telling(reasons: Iterable[str | None]) -> EndedBy | None:
-    """Return which of several receivers' reasons tells most; None if there is none."""
+    """Return the reason listed last in `EndedBy`; None if there is none."""
     order = list(EndedBy)
     return max((EndedBy(reason) for reason in reasons if reason), key=order.index, default=None)
 
@@ -56,10 +57,10 @@ def scan_ended_by(cause: EndedBy | None, ended: int, unended: int, broken: int) 
     Parameters
     ----------
     cause
-        Why it is not waited for any longer; None if its streams are over.
+        Why the receiver stops waiting for it; None if its streams are over.
     ended, unended, broken
-        Streams of those that brought data which brought their end, which did not, and of them
-        those whose connection broke.
+        Streams with data that ended, that did not end, and those of the latter whose connection
+        broke.
     """
     if cause is EndedBy.MAX_DUMPS:
         return cause
@@ -79,11 +80,12 @@ class ScanEnd:
     by
         What ended it.
     ended, unended
-        Streams of those that brought data which brought their end, and which did not.
+        Streams with data that ended, and that did not end.
     came, model
-        Integrations of which something came, and those that the model has.
+        Integrations with any data, and integrations of the model.
     after
-        Integrations of the model after the last that came; None where it holds none of the times.
+        Integrations of the model after the last one received; None if the model has none of the
+        received times.
     """
 
     by: EndedBy
@@ -95,7 +97,7 @@ class ScanEnd:
 
     @classmethod
     def from_dict(cls, scan: Mapping[str, Any]) -> Self | None:
-        """Return how a scan of a summary ended; None if that does not tell."""
+        """Return the end of a scan from its summary; None if the summary has none."""
         if not scan.get("ended_by"):
             return None
         return cls(
@@ -109,7 +111,7 @@ class ScanEnd:
 
     @property
     def is_incomplete(self) -> bool:
-        """Whether there may be more of it: by the model, or since its sender did not end it."""
+        """Whether data may be missing: the model has more, or the sender did not end the scan."""
         if self.by is EndedBy.MAX_DUMPS:
             return False
         return self.came < self.model or (self.unended > 0 and not self._only_ends_were_lost)
@@ -120,13 +122,13 @@ class ScanEnd:
 
     @property
     def left_out(self) -> int:
-        """Integrations of the model that streams which broke, all of them, did not bring."""
+        """Integrations of the model not received because all streams broke."""
         if self.by not in BY_SENDER or self.ended or not self.unended:
             return 0
         return max(0, self.model - self.came) if self.after is None else self.after
 
     def text(self) -> str:
-        """Return in words what there may be more of."""
+        """Describe how much of the scan was received and whether its sender ended it."""
         known = f"{self.came} of the model's {self.model} integrations"
         if self.after is None:
             known = f"{self.came} integrations at times that are not the model's {self.model}"
@@ -139,12 +141,12 @@ class ScanEnd:
         return f"{known}; ended ({self.by}) before the sender ended {which}"
 
     def line(self, scan: int) -> str:
-        """Return it for people and programs: log and HISTORY."""
+        """Return the line for the log and for HISTORY."""
         text = f": {self.text()}" if self.is_incomplete else ""
         return f"scan {scan} ended_by={self.by}{text}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for a summary, beside what that holds of the scan."""
+        """Return the keys that the summary of a scan gets from its end."""
         return {
             "ended_by": self.by,
             "incomplete": self.is_incomplete,
@@ -157,27 +159,27 @@ class ScanEnd:
 
 
 RUNNING: dict[str, None] = dict.fromkeys(ScanEnd(EndedBy.STREAMS_ENDED, 0, 0, 0, 0, None).as_dict())
-"""What a summary has of a scan that goes on."""
+"""Keys of `ScanEnd.as_dict` in the summary of a scan that has not ended, all None."""
 
 
 def is_incomplete(scans: Sequence[ScanEnd | None]) -> bool:
-    """Whether there may be more of a run's scans than came, or there is no scan."""
+    """Whether any scan is incomplete, or there is no scan."""
     return not scans or any(end is not None and end.is_incomplete for end in scans)
 
 
 def verdict(
     scans: Sequence[ScanEnd | None], *, lost: bool, refused: Mapping[str, int] | None = None
 ) -> str:
-    """Return the last words on a run: that nothing was lost only if nothing can have been.
+    """Return the verdict on a run: "nothing was lost" only if nothing can have been lost.
 
     Parameters
     ----------
     scans
-        How its scans ended.
+        The ends of its scans.
     lost
-        Whether anything is known to be missing.
+        Whether data are known to be missing.
     refused
-        Heaps that were refused, by reason, duplicates left out: whose they were nobody knows.
+        Heaps refused, by reason, without duplicates; their sender is unknown.
     """
     short = [(n, end) for n, end in enumerate(scans, 1) if end is not None and end.is_incomplete]
     if not scans and not lost:
@@ -196,6 +198,6 @@ def verdict(
 
 
 def last_line(dumps: int, amount: str, by: EndedBy | None, said: str) -> str:
-    """Return the last line of a run, for people and programs."""
+    """Return the last line that a run prints."""
     ended_by = f", ended_by={by}" if by is not None else ""
     return f"received {dumps} integrations, {amount}{ended_by}: {said}"

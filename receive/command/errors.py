@@ -11,72 +11,72 @@
     ├── DataLostError          7  data were lost and ``--fail-on-loss`` was given, or not all came
     │                             and ``--fail-on-incomplete`` was
     ├── ConsumerError          8  a consumer failed; the others went on
-    ├── PushError             10  results could not be pushed, or are not there as they are here
+    ├── PushError             10  results could not be pushed, or the remote copy differs
     └── NotStartedError       11  no receiver began before ``results.start_timeout``
 
-The message of each is one line that names what was wrong, where, and what would be right; the
-commands print that line and end with ``exit_code``.  Anything else that escapes is a defect of
-ours and ends with a traceback and 1.
+Each message is one line that names what was wrong, where, and what would be right.  The commands
+print it and exit with ``exit_code``.  Any other exception is a defect of this software and ends
+with a traceback and exit code 1.
 """
 
 from __future__ import annotations
 
 
 class VisReceiveError(Exception):
-    """Base of every error that a user can cause and mend."""
+    """Base of every error that a user can cause and correct."""
 
     exit_code = 1
 
 
 class ConfigError(VisReceiveError):
-    """Wrong usage, or a configuration that cannot work."""
+    """The usage is wrong, or the configuration cannot work."""
 
     exit_code = 2
 
 
 class InputError(VisReceiveError):
-    """An input that is missing, or is not what it should be."""
+    """An input is missing or invalid."""
 
     exit_code = 3
 
 
 class OutputError(VisReceiveError):
-    """An output that exists already or cannot be written."""
+    """An output already exists or cannot be written."""
 
     exit_code = 4
 
 
 class NetworkError(VisReceiveError):
-    """An address, port, group or connection that cannot be used."""
+    """An address, port, multicast group or connection cannot be used."""
 
     exit_code = 5
 
 
 class NothingReceivedError(VisReceiveError):
-    """Not one heap arrived in the time allowed for it."""
+    """No usable heap arrived before the timeout."""
 
     exit_code = 6
 
 
 class DataLostError(VisReceiveError):
-    """Data were lost and the user asked for that to be a failure."""
+    """Data were lost, and the user asked to treat loss as a failure."""
 
     exit_code = 7
 
 
 class ConsumerError(VisReceiveError):
-    """A consumer failed; the others were served to the end."""
+    """A consumer failed; the others ran to the end."""
 
     exit_code = 8
 
 
 class PushError(VisReceiveError):
-    """Results that could not be pushed, or are not there as they are here."""
+    """Results could not be pushed, or the remote copy differs from the local set."""
 
     exit_code = 10
 
 
 class NotStartedError(VisReceiveError):
-    """No receiver began in the time allowed for it."""
+    """No receiver started before the timeout."""
 
     exit_code = 11

@@ -1,4 +1,4 @@
-"""Port numbers as people read them: ``41000-41003,41010``."""
+"""Port numbers written as ranges: ``41000-41003,41010``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def port_ranges(ports: Sequence[int]) -> str:
-    """Return ports in their order, neighbours as a range."""
+    """Return the ports in the order given, with consecutive ports as a range."""
     return ",".join(_runs(ports))
 
 

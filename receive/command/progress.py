@@ -1,4 +1,4 @@
-"""How far a long command has come: a bar on a terminal, now and then a log line elsewhere."""
+"""Progress of a long command: a bar on a terminal, a log line every so often elsewhere."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ logger = logging.getLogger(__name__)
 _LINE_INTERVAL_S = 5.0
 _FACTOR = 1024.0
 _SHORTEST_S = 0.05
-"""What is shorter would be shown as 0.0 s."""
+"""A shorter duration would be shown as 0.0 s."""
 
 
 class Progress:
-    """Progress of `total` somethings, as a context manager.
+    """Context manager that shows the progress of a command.
 
-    On a terminal there is a bar; elsewhere a log line at most every 5 s, and none at all for what
-    is done sooner.  Safe to update from several threads.
+    Shows a bar on a terminal; elsewhere logs a line at most every 5 s, and none for a command that
+    takes less.  Safe to update from several threads.
 
     Parameters
     ----------
     description
-        What is being done, such as ``sending``.
+        The activity, such as ``sending``.
     total
-        How many there are in all; None if nobody knows.
+        Number of units in all; None if unknown.
     unit
-        What is counted, such as ``dumps``; ``B`` for bytes, which are shown as kiB, MiB, ...
+        Unit counted, such as ``dumps``; ``B`` for bytes, which are shown as KiB, MiB, ...
     stream
-        Where the bar goes if it is a terminal; standard error unless given.
+        Where the bar is shown if this is a terminal; standard error by default.
     clock
-        Seconds that never jump.
+        Monotonic clock, in seconds.
     """
 
     def __init__(
@@ -87,11 +87,11 @@ class Progress:
 
     @property
     def done(self) -> int:
-        """How many are done."""
+        """Number of units done."""
         return self._done
 
     def update(self, n: int = 1) -> None:
-        """Count `n` more as done."""
+        """Count `n` more units as done."""
         with self._lock:
             self._done += n
             if self._bar is not None:
@@ -105,11 +105,11 @@ class Progress:
             logger.info("%s", self._line(now_s - self._started_s))
 
     def set_rate(self, bytes_per_s: float) -> None:
-        """Show a data rate beside the count."""
+        """Show a data rate next to the count."""
         self.set_note(f"{format_bytes(bytes_per_s)}/s")
 
     def set_note(self, text: str) -> None:
-        """Show a few words beside the count."""
+        """Show a short text next to the count."""
         with self._lock:
             self._note = text
             if self._bar is not None:
@@ -140,7 +140,7 @@ class Progress:
 
 
 def format_bytes(number: float) -> str:
-    """Return a number of bytes as people read it: ``12.3 MiB``."""
+    """Format a number of bytes: ``12.3 MiB``."""
     for prefix in ("", "Ki", "Mi", "Gi", "Ti"):
         if abs(number) < _FACTOR or prefix == "Ti":
             break
@@ -149,10 +149,9 @@ def format_bytes(number: float) -> str:
 
 
 def format_amount(total_bytes: float, seconds: float) -> str:
-    """Return what came in which time: ``12.3 MiB in 4.1 s (3.0 MiB/s)``.
+    """Format an amount of data and its rate: ``12.3 MiB in 4.1 s (3.0 MiB/s)``.
 
-    The rate is left out where it cannot be known: what comes within a look at the clock took as
-    long as the looking.
+    A duration under 0.05 s is too short for a meaningful rate: time and rate are then left out.
     """
     amount = format_bytes(total_bytes)
     if seconds < _SHORTEST_S:
@@ -161,7 +160,7 @@ def format_amount(total_bytes: float, seconds: float) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """Return a duration as people read it: ``42 s``, ``3 min 10 s``, ``2 h 5 min``."""
+    """Format a duration: ``42 s``, ``3 min 10 s``, ``2 h 5 min``."""
     whole = round(seconds)
     minutes, rest = divmod(whole, 60)
     hours, minutes_rest = divmod(minutes, 60)

@@ -1,9 +1,9 @@
-"""When a repeated message is due: at once, then after 10, 20, 40 s and so on."""
+"""Rate limit of a repeated message: logged at once, then after 10, 20, 40 s and so on."""
 
 from __future__ import annotations
 
 FIRST_AGAIN_S = 10.0
-"""The first repetition; each pause is twice the one before."""
+"""Pause before the first repetition; each later pause is twice the one before."""
 
 
 class RateLimit:
@@ -14,7 +14,7 @@ class RateLimit:
         self._pause_s = FIRST_AGAIN_S
 
     def is_due(self, now_s: float) -> bool:
-        """Return whether the message may be logged now; if so, the next one waits longer."""
+        """Return whether the message may be logged now; if so, double the pause before the next."""
         if now_s < self._again_s:
             return False
         self._again_s = now_s + self._pause_s

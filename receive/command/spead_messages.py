@@ -1,4 +1,4 @@
-"""Messages of spead2 about single packets: there may be thousands a second."""
+"""Rate limit for spead2's messages about single packets, of which thousands a second may come."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections import Counter, defaultdict
 from receive.command.rate_limit import RateLimit
 
 _OVERFLOW = "Log ringbuffer was full"
-"""Says that there were too many messages, most of them of a level that is not shown."""
+"""spead2's message that its log buffer overflowed, mostly with messages below the level shown."""
 
 
 class Rarely(logging.Filter):
-    """Rate-limits each message that spead2 repeats, with the number suppressed."""
+    """Rate-limits each repeated message of spead2, and adds the number suppressed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -22,11 +22,11 @@ class Rarely(logging.Filter):
         self._suppressed: Counter[str] = Counter()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether a message passes; it then tells how many like it did not."""
+        """Return whether a message passes; append to it how many like it were suppressed."""
         text = record.getMessage()
         if text.startswith(_OVERFLOW):
             return False
-        # What differs in numbers only is the same message.
+        # Messages that differ only in numbers count as the same.
         name = re.sub(r"\d+", "0", text)
         first = name not in self._limits
         if not self._limits[name].is_due(time.monotonic()):

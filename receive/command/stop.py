@@ -1,4 +1,4 @@
-"""The wish that a run end, as a signal handler may express it."""
+"""A request to end a run, which a signal handler may set."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ _STEP_S = 0.05
 
 
 class StopRequest:
-    """Asks a run to end; may be set in a signal handler.
+    """A request to end a run; may be set in a signal handler.
 
-    A `threading.Event` must not be: its lock is not re-entrant, and a handler that runs in the
-    thread that is just then waiting for the event waits for that lock for ever.
+    A `threading.Event` may not: its lock is not re-entrant, so a handler that interrupts a thread
+    waiting for the event can deadlock.
     """
 
     def __init__(self) -> None:
         self._asked = False
         self.asked_by = EndedBy.SIGNAL
-        """Who was the last to ask for the end."""
+        """Source of the latest request."""
 
     def set(self, by: EndedBy = EndedBy.SIGNAL) -> None:
-        """Ask for the end."""
+        """Request the end of the run."""
         self.asked_by = by
         self._asked = True
 
     def clear(self) -> None:
-        """Forget that the end was asked for."""
+        """Withdraw the request."""
         self._asked = False
 
     def is_set(self) -> bool:
-        """Whether the end was asked for."""
+        """Whether the end was requested."""
         return self._asked
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait until the end is asked for, or the time is over; return whether it was asked for.
+        """Wait for a request or the timeout; return whether the end was requested.
 
-        A signal is noticed within 50 ms.
+        A request is noticed within 50 ms.
         """
         deadline_s = time.monotonic() + timeout_s
         while not self._asked:

@@ -1,4 +1,4 @@
-"""Files that appear whole: whoever sees one sees all of it."""
+"""Files that are written atomically: a reader never sees a part of one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file beside its place, and rename it into that; what was there is replaced.
+    """Write a file under a temporary name and rename it into place, replacing an existing file.
 
     Raises
     ------
     OSError
-        If it cannot be written; nothing is left then, and what was there stays.
+        If it cannot be written; the temporary file is removed and an existing file is kept.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

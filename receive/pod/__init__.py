@@ -1,1 +1,1 @@
-"""What the containers of one pod tell each other: run folder, ready file, summary."""
+"""Files through which the containers of a pod communicate: run folder, ready file, summary."""

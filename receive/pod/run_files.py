@@ -1,4 +1,4 @@
-"""The files in which a run tells programs of itself: that it is ready, and what became of it."""
+"""Files in which a run reports to programs: the ready file and the summary file."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ _SYSTEM = frozenset({("/", "dev"), ("/", "proc")})
 
 
 def check_run_files(ready: Path | None, summary: Path | None, *, may_write: bool) -> None:
-    """Refuse files that could not be written later, when it would be too late.
+    """Refuse files that could not be written later.
 
     Parameters
     ----------
     ready, summary
-        The files; None where none is asked for.
+        The files; None if not requested.
     may_write
-        Whether it may be tried: permissions lie on network file systems and to root.
+        Whether to test by writing a file: permission bits are not reliable on network file systems
+        or for root.
 
     Raises
     ------
@@ -40,7 +41,7 @@ def check_run_files(ready: Path | None, summary: Path | None, *, may_write: bool
         if path.is_dir():
             raise OutputError(f"{option} {path} is a folder: give the name of a file in it")
         if option == SUMMARY and path.exists():
-            # Such as a device or a pipe, in whose folder nothing is made.
+            # A device or a pipe, for example: it is written in place.
             if not os.access(path, os.W_OK):
                 raise OutputError(f"{option} {path} cannot be written: it is not writable")
             continue
@@ -48,9 +49,9 @@ def check_run_files(ready: Path | None, summary: Path | None, *, may_write: bool
 
 
 def remove_left(option: str, path: Path | None) -> None:
-    """Remove what an earlier run left, so that nobody takes it for this one's.
+    """Remove the file of an earlier run, which could be mistaken for that of this run.
 
-    Devices and pipes are left alone, also those that a name such as ``/dev/stdout`` leads to.
+    Devices and pipes are kept, also if they are reached through a link such as ``/dev/stdout``.
 
     Raises
     ------
@@ -66,14 +67,14 @@ def remove_left(option: str, path: Path | None) -> None:
         try:
             path.resolve().unlink(missing_ok=True)
         except PermissionError:
-            # A file that may be written in a folder that may not.
+            # The file is writable, its folder is not.
             path.write_text("")
     except OSError as error:
         raise _refusal(option, path, error) from error
 
 
 def remove_ready(paths: Iterable[Path]) -> None:
-    """Remove ready files that are of this process: packets cannot come any more."""
+    """Remove the ready files of this process, which receives no more packets."""
     for path in paths:
         with contextlib.suppress(OSError, ValueError, KeyError):
             if json.loads(path.read_text())["pid"] == os.getpid():
@@ -81,7 +82,7 @@ def remove_ready(paths: Iterable[Path]) -> None:
 
 
 def write_ready(path: Path, content: Mapping[str, Any]) -> None:
-    """Write the ready file; whoever sees it sees all of it.
+    """Write the ready file atomically.
 
     Raises
     ------
@@ -95,7 +96,7 @@ def write_ready(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def write_summary(path: Path, content: Mapping[str, Any]) -> None:
-    """Write the summary file; whoever sees it sees all of it, if it is a file.
+    """Write the summary file; atomically unless it exists, as a device or a pipe does.
 
     Raises
     ------
@@ -105,7 +106,7 @@ def write_summary(path: Path, content: Mapping[str, Any]) -> None:
     text = json.dumps(content, indent=2) + "\n"
     try:
         if path.exists():
-            # A device, a pipe, or what the name leads to: what was left of a file is gone.
+            # A device, a pipe, or a file that could only be emptied (see `remove_left`).
             path.write_text(text)
         else:
             write_whole(path.resolve(), text)

@@ -1,17 +1,17 @@
-"""The folder in which a receiver tells the containers beside it of itself.
+"""The folder in which a receiver reports its state to the other containers of its pod.
 
-Those that share it with the receiver (`--run-folder`) learn when packets can come and when the run
-has ended, and how, without asking Kubernetes or the network::
+Containers that share it with the receiver (`--run-folder`) learn when the receiver is ready, and
+when and how the run ended, without access to Kubernetes or the network::
 
-    lock         held (flock) as long as the receiver's process lives
-    run.json     it has begun: process, attempt, where it writes
-    ready.json   packets can come: host, ports, channels
-    result.json  the marker: it has ended by itself, or was stopped, and everything is closed
+    lock         held (flock) while the receiver's process lives
+    run.json     the receiver has started: process, attempt, output folder
+    ready.json   the receiver is ready: host, ports, channels
+    result.json  the marker: the run has ended or was stopped, and all output is closed
 
-The kernel releases the lock of a process that dies in whatever way: released and no marker means
-crashed.  Files are renamed into place, so whoever sees one sees all of it.
+The kernel releases the lock when the process ends in any way, so a free lock without a marker
+means a crash.  Files are renamed into place, so a reader never sees a part of one.
 
-Nothing here imports more than the standard library: the container that pushes has no more.
+This module imports only the standard library, which is all that the pushing container has.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 OPTION = "--run-folder"
 STEP_S = 0.1
-"""How often what another process does is looked for."""
+"""Interval at which the files and the lock are polled."""
 PATIENCE_S = 2.0
-"""How long a lock is tried for: who asks whether it is held has it for a moment."""
+"""How long to retry the lock: `RunFolder.is_held` takes it for a moment."""
 
 
 class RunFolder:
@@ -45,7 +45,7 @@ class RunFolder:
     Parameters
     ----------
     path
-        Must exist, and be writable for the receiver.
+        Must exist and be writable for the receiver.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,9 +55,9 @@ class RunFolder:
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
-        """Hold the lock: as long as this lasts the receiver lives.
+        """Hold the lock, which shows that the receiver lives.
 
-        What an earlier run left is removed.  Children do not inherit the lock.
+        Files of an earlier run are removed.  Child processes do not inherit the lock.
 
         Raises
         ------
@@ -65,7 +65,7 @@ class RunFolder:
             If the folder cannot be written, or another receiver holds its lock.
         """
         try:
-            # Python opens files so that children do not inherit them.
+            # Python sets O_CLOEXEC, so children do not inherit the lock.
             lock = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise self._refusal(error) from error
@@ -81,18 +81,18 @@ class RunFolder:
             os.close(lock)
 
     def write_run(self, content: Mapping[str, Any]) -> None:
-        """Tell that the receiver has begun."""
+        """Record that the receiver has started."""
         self._write(self._run, content)
 
     def write_result(self, content: Mapping[str, Any]) -> None:
-        """Leave the marker."""
+        """Write the marker."""
         self._write(self._result, content)
 
     # --- those beside it ------------------------------------------------------------------------
 
     @property
     def ready_file(self) -> Path:
-        """Written by the receiver when packets can come."""
+        """Written by the receiver when it is ready for packets."""
         return self.path / "ready.json"
 
     def is_held(self) -> bool:
@@ -110,15 +110,7 @@ class RunFolder:
         return False
 
     def wait_for_start(self, timeout_s: float, stop: StopRequest) -> bool:
-        """Wait for a receiver to begin; return whether one has.
-
-        Parameters
-        ----------
-        timeout_s
-            How long at most.
-        stop
-            Ends the waiting.
-        """
+        """Wait for a receiver to start, until the timeout or `stop`; return whether one has."""
         deadline_s = time.monotonic() + timeout_s
         while not self._has_begun():
             if time.monotonic() > deadline_s or stop.wait(STEP_S):
@@ -126,19 +118,19 @@ class RunFolder:
         return True
 
     def run(self) -> dict[str, Any] | None:
-        """Return what the receiver told when it began; None if none has.
+        """Return what the receiver recorded when it started; None if it recorded nothing.
 
-        One whose configuration was refused ends, with a marker, before it has anything to tell.
+        A receiver whose configuration is refused writes only the marker.
         """
         return _read(self._run)
 
     def ready(self) -> dict[str, Any] | None:
-        """Return where packets can come; None if they cannot, or the receiver lives no more."""
+        """Return the receiver's address; None if it is not ready or its process has ended."""
         content = _read(self.ready_file)
         return content if self.is_held() else None
 
     def result(self) -> dict[str, Any] | None:
-        """Return the marker; None if there is none: not yet, or never if the lock is not held."""
+        """Return the marker, None if there is none: if the lock is free none will follow."""
         return _read(self._result)
 
     def _has_begun(self) -> bool:
