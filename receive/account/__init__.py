@@ -1,1 +1,1 @@
-"""What became of a run: expected, received, missing, refused, closed."""
+"""The result of a run: heaps expected, received, missing and refused, and the sets closed."""

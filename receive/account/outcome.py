@@ -1,4 +1,4 @@
-"""How a run ended: its ledgers, what was lost, what failed, which sets were closed."""
+"""The outcome of a run: its ledgers, losses, failures, and the sets closed."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ if TYPE_CHECKING:
 
 @dataclass
 class Outcome:
-    """How a run ended.
+    """The outcome of a run.
 
     Attributes
     ----------
     scans
-        Ledgers of its scans.
+        Ledgers of the scans.
     ended_by
-        What ended it; None while it goes on.
+        What ended the run; None while it continues.
     seconds
         From the first heap to the last dump.
     errors
-        What consumers failed with, and the command for closed sets after them.
+        Errors of consumers, then of the command for closed sets.
     dropped
-        By consumer, dumps for which it had no room.
+        Dumps dropped because a consumer had no room, by consumer.
     unconsumed
-        By consumer, dumps that it had taken, or would have been given, when it failed or the run
-        was told to stop.
+        Dumps that a consumer held or was still to receive when it failed or the run was told to
+        stop, by consumer.
     unwritten
-        By consumer, dumps that it could not write, as when its disk was full.
+        Dumps that a consumer could not write, for example to a full disk, by consumer.
     refused_outside
-        Heaps that were refused before or after all scans, duplicates left out; by reason.
+        Heaps refused outside any scan, by reason, without duplicates.
     after_end
-        Dumps of a scan that came when it had been closed.
+        Dumps that arrived after their scan was closed.
     kernel_dropped
-        Packets that the kernel dropped of our sockets in the whole run, by stream; None where
-        nobody counts them.
+        Packets dropped by the kernel at our sockets during the run, by stream; None if they are
+        not counted.
     sources
-        What was not taken for its source, and who shared a port.
+        Packets refused because of their source, and the senders that shared a port.
     sets
-        Measurement Sets that were closed.
+        Measurement Sets closed.
     commands
-        How the commands for them ended.
+        Results of the commands run for closed sets.
     """
 
     scans: list[ScanLedger] = field(default_factory=list)
@@ -68,9 +68,9 @@ class Outcome:
 
     @property
     def lost(self) -> bool:
-        """Whether anything did not come, was refused, or was not consumed.
+        """Whether any data did not arrive, were refused, or were not consumed.
 
-        Of what did not come, that which streams that broke left out counts as well.
+        Data left out by a broken stream count as not arrived.
         """
         return (
             any(scan.missing for scan in self.scans)
@@ -84,7 +84,7 @@ class Outcome:
 
     @property
     def refused(self) -> dict[str, int]:
-        """Heaps that were refused in its scans, duplicates left out; by reason."""
+        """Heaps refused during the scans, by reason, without duplicates."""
         counts: Counter[str] = Counter()
         for scan in self.scans:
             counts.update(scan.refused_by_reason())
@@ -92,19 +92,19 @@ class Outcome:
 
     @property
     def ends(self) -> list[ScanEnd | None]:
-        """How its scans ended."""
+        """The end of each scan."""
         return [scan.end for scan in self.scans]
 
     @property
     def incomplete(self) -> bool:
-        """Whether there may be more of its scans than came."""
+        """Whether the scans may have held more data than arrived."""
         return is_incomplete(self.ends)
 
 
 def summary(outcome: Outcome, *, scans: bool = True) -> dict[str, Any]:
-    """Return what a run received, for programs; with or without its scans one by one.
+    """Return the summary of a run, ready for JSON, with or without the list of scans.
 
-    The exit code is not known before the process has done with all.
+    The exit code is None: it is known only when the process ends.
     """
     dropped = outcome.kernel_dropped
     return {

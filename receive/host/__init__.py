@@ -1,1 +1,1 @@
-"""The machine: memory limit, TCP connections, and compiled code that is cached."""
+"""The machine: memory, TCP connections, and the cache of compiled code."""

@@ -1,10 +1,9 @@
-"""Compiled code that an image brings along: found where it fits, added to where it does not.
+"""Compiled code shipped in a container image, copied into a cache that numba can extend.
 
-numba keeps what it compiled by the name and the features of the processor, and needs a folder that
-it can write to.  An image is built on one machine, runs on others, and its file system may be
-read-only.  So it has its code made for whole levels of processors (x86-64-v2, -v3), which any
-machine of that level can use, and at the first import a copy is made that numba can add to.
-Without an image (`PREPARED` not set) numba does as it always does.
+numba's cache is keyed by the name and features of the processor and must be writable.  An image is
+built on one machine, runs on others, and may be read-only.  So its code is compiled for processor
+levels (x86-64-v2, -v3), which any machine of that level can run, and the first import copies it to
+a writable folder.  Outside an image (`PREPARED` not set) numba's defaults apply.
 """
 
 from __future__ import annotations
@@ -19,21 +18,21 @@ from pathlib import Path
 __all__ = ["PREPARED", "levels_of_this_machine", "use_prepared"]
 
 PREPARED = "VIS_RECEIVE_COMPILED"
-"""Environment variable: the folder that has a folder of compiled code for each level."""
+"""Environment variable: the folder with one subfolder of compiled code per level."""
 
-# Best first; the flags as Linux names them in /proc/cpuinfo, each level has those of the one below
-# (x86-64 psABI, "Micro-Architecture Levels"; lzcnt is called abm there).  There is no -v4: what is
-# compiled moves memory, and vectors of 512 bits made it no faster (docs/howto/images.md).
+# Best first.  The flags have their names in /proc/cpuinfo, where lzcnt is abm; each level includes
+# the one below (x86-64 psABI, "Micro-Architecture Levels").  There is no -v4: the compiled code
+# moves memory, and 512-bit vectors did not make it faster (docs/howto/images.md).
 _V2 = frozenset({"cx16", "lahf_lm", "popcnt", "sse4_1", "sse4_2", "ssse3"})
 _V3 = frozenset({"abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "xsave"})
 _LEVELS = {"x86-64-v3": _V2 | _V3, "x86-64-v2": _V2}
 
 _CPUINFO = Path("/proc/cpuinfo")
-_CPUINFO_BYTES = 16384  # the first processor's entry: the others are of the same level
+_CPUINFO_BYTES = 16384  # covers the first processor's entry; the others have the same level
 
 
 def levels_of_this_machine() -> list[str]:
-    """Return the names of the processor levels that this machine has, the best first."""
+    """Return the processor levels that this machine supports, best first."""
     flags: set[str] = set()
     with contextlib.suppress(OSError), _CPUINFO.open() as cpuinfo:
         for line in cpuinfo.read(_CPUINFO_BYTES).splitlines():
@@ -44,10 +43,9 @@ def levels_of_this_machine() -> list[str]:
 
 
 def use_prepared() -> None:
-    """Make numba start with the image's compiled code, before it is imported.
+    """Make numba use the image's compiled code; call before numba is imported.
 
-    Leaves everything as it is where a cache folder or a processor was chosen already, or where
-    nothing fits.
+    Does nothing if a cache folder or a processor is already configured, or no level fits.
     """
     environment = os.environ
     prepared = environment.get(PREPARED)
@@ -66,11 +64,11 @@ def use_prepared() -> None:
 
 
 def _copy(source: Path) -> Path:
-    """Return a folder of this user's own with the compiled code, made once for all processes."""
+    """Return this user's folder with a copy of the compiled code, shared by all processes."""
     folder = Path(tempfile.gettempdir(), f"vis-receive-{os.geteuid()}-{source.name}")
     if _is_ours(folder):
         return folder
-    # Complete or not there at all: containers of a pod may begin at the same time.
+    # Copied aside and renamed, since containers of a pod may start at the same time.
     work = Path(tempfile.mkdtemp(prefix=f"{folder.name}-"))
     shutil.copytree(source, work, dirs_exist_ok=True, copy_function=shutil.copyfile)
     for path in [work, *work.rglob("*")]:
@@ -78,7 +76,7 @@ def _copy(source: Path) -> Path:
     try:
         work.rename(folder)
     except OSError:
-        if not _is_ours(folder):  # somebody else's, and numba runs what it finds there
+        if not _is_ours(folder):  # another user's; numba would run whatever code it holds
             return work
         shutil.rmtree(work, ignore_errors=True)
     return folder

@@ -1,8 +1,7 @@
-"""Which TCP connections there are, as the kernel lists them.
+"""TCP connections, as listed by the kernel.
 
-spead2 tells when a sender closed its connection.  When a connection was reset, or its sender
-vanished, spead2 stops reading and says nothing that a program could see; nor does it say whom a
-connection is from, and who else waits.
+spead2 reports that a sender closed its connection.  It does not report a connection that was reset
+or whose sender vanished, nor the address of a sender, nor connections that wait to be accepted.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ class Connection:
     Attributes
     ----------
     port
-        Our port.
+        Local port.
     accepted
-        Whether a program has it; else it waits for that.
+        Whether a program has accepted it.
     waiting_bytes
-        What it has brought and nobody has read.
+        Bytes received and not read yet.
     """
 
     port: int
@@ -40,9 +39,9 @@ class Connection:
 
     @property
     def source(self) -> Peer:
-        """Whom it is from."""
+        """The remote end."""
         address, _, port = self._remote.partition(":")
-        # Words of 32 bits in the order of this machine.
+        # 32-bit words in native byte order.
         words = struct.iter_unpack(">I", bytes.fromhex(address))
         packed = b"".join(struct.pack("=I", word) for (word,) in words)
         found = ipaddress.ip_address(packed)
@@ -50,43 +49,37 @@ class Connection:
 
 
 def connections() -> list[Connection] | None:
-    """Return all connections of this machine, in no order.
+    """Return all connections of this machine, unordered; None if the kernel lists none.
 
-    Returns
-    -------
-    list of Connection, or None
-        None where the system does not tell.
+    None means that neither table in /proc/net can be read.
     """
     found: list[Connection] = []
-    told = False
+    listed = False
     for table in _TABLES:
         try:
             lines = table.read_text().splitlines()[1:]
         except OSError:
             continue
-        told = True
+        listed = True
         for line in lines:
             fields = line.split()
             if int(fields[_STATE], 16) in {_ESTABLISHED, _CLOSE_WAIT}:
                 found.append(
                     Connection(
                         port=int(fields[_LOCAL].rpartition(":")[2], 16),
-                        # One that waits to be accepted has no inode yet.
+                        # A connection that is not accepted yet has no inode.
                         accepted=fields[_INODE] != "0",
                         waiting_bytes=int(fields[_QUEUES].rpartition(":")[2], 16),
                         _remote=fields[_REMOTE],
                     )
                 )
-    return found if told else None
+    return found if listed else None
 
 
 def ports_in_use() -> set[int] | None:
-    """Return the local ports that have an accepted connection on which data can still come.
+    """Return the local ports with an accepted connection on which data can still come.
 
-    Returns
-    -------
-    set of int, or None
-        None where the system does not tell.
+    None if the kernel's tables cannot be read.
     """
-    there = connections()
-    return None if there is None else {one.port for one in there if one.accepted}
+    found = connections()
+    return None if found is None else {one.port for one in found if one.accepted}

@@ -1,4 +1,4 @@
-"""Memory for large buffers: where it comes from is decided by whoever makes a receiver."""
+"""Memory for large buffers; the caller that makes a receiver chooses the allocator."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Allocator: TypeAlias = "Callable[[int], NDArray[np.uint8]]"
-"""Returns that many bytes, which need not be cleared."""
+"""Takes a size in bytes and returns that much memory, which need not be zeroed."""
 
 
 def private_memory(size_bytes: int) -> NDArray[np.uint8]:
-    """Return memory of this process; its pages are taken from the system when first touched."""
+    """Return private memory of this process; pages are allocated when first touched."""
     return np.empty(size_bytes, np.uint8)

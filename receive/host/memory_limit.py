@@ -1,4 +1,4 @@
-"""How much memory this process may use: its control group's limit, or the machine's memory."""
+"""Memory limit of this process: that of its control group, or the machine's memory."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def memory_limit_bytes(
 ) -> int:
     """Return the memory limit of this process.
 
-    The least of the limits of its control group and of the groups above it (version 1 or 2) and
-    of the physical memory.
+    It is the smallest of the physical memory and the limits of its control group (version 1 or 2)
+    and of the groups above it.
 
     Parameters
     ----------
     cgroups
-        Where the control groups are mounted.
+        Mount point of the control groups.
     own_cgroups
-        The list of groups that the process is in, ``/proc/self/cgroup``.
+        List of the groups of this process, ``/proc/self/cgroup``.
     physical_bytes
-        Memory of the machine; None asks the system.
+        Memory of the machine; None to ask the system.
     """
     if physical_bytes is None:
         physical_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -47,9 +47,9 @@ def _limits(cgroups: Path, own_cgroups: Path) -> Iterator[int]:
 
 
 def _limits_up(mount: Path, group: str, file: str) -> Iterator[int]:
-    """Yield the limits of a group and of all above it.
+    """Yield the limits of a group and of all groups above it.
 
-    In a container the path can be the host's, of which only the root is mounted.
+    In a container the path can be that of the host, of which only the root is mounted.
     """
     folder = mount / group.lstrip("/")
     while folder != mount and mount in folder.parents:

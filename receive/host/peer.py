@@ -1,4 +1,4 @@
-"""The other end of a connection, or where a datagram came from."""
+"""The remote end of a connection, or the source of a datagram."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 
 @dataclass(frozen=True, order=True)
 class Peer:
-    """Whom a packet is from: address and port, as people read them with `str`."""
+    """Address and port of a sender; `str` gives ``address:port``."""
 
     address: str
     port: int
@@ -17,13 +17,13 @@ class Peer:
     @staticmethod
     @lru_cache(maxsize=256)
     def of(name: tuple[str | int, ...]) -> Peer:
-        """Return the source that a socket names so."""
+        """Return the peer for an address tuple of the `socket` module."""
         address = without_interface(str(name[0]))
         return Peer(address.removeprefix("::ffff:") if "." in address else address, int(name[1]))
 
     @property
     def network(self) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-        """The network that holds its address alone."""
+        """The network that contains only its address."""
         return ipaddress.ip_network(self.address)
 
     def __str__(self) -> str:
@@ -35,5 +35,5 @@ class Peer:
 
 
 def without_interface(address: str) -> str:
-    """Return an address without the interface that a link's own address is given with."""
+    """Return an address without its zone: the interface after ``%`` in a link-local address."""
     return address.partition("%")[0]

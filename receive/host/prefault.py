@@ -1,9 +1,8 @@
-"""Memory that is there before the network threads need it.
+"""Faults in the pages of the buffer pool before the network threads use them.
 
-The first use of a page is a fault, in which the system finds memory and clears it: a millisecond
-or more for a huge page.  A network thread that waits for that meanwhile takes nothing off its
-socket.  So a thread of its own goes ahead of them through the pool, whose buffers are first used
-in the order of their numbers.
+The first use of a page is a fault, in which the kernel allocates and clears memory: a millisecond
+or more for a huge page.  A network thread that takes a fault does not read its socket meanwhile.
+So a separate thread touches the pool ahead of them; buffers are first used in index order.
 """
 
 from __future__ import annotations
@@ -18,25 +17,25 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 AHEAD_BYTES = 256 << 20
-"""So much more is touched than is in use."""
+"""Touched beyond the buffers in use."""
 STEP_BYTES = 4 << 20
 _MADV_POPULATE_WRITE = 23
 _NICENESS = 19
-"""It takes only the time that nobody else wants: those who are behind must not wait for it."""
+"""Lowest priority: the thread takes only idle time, so that no other thread waits for it."""
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
 class Prefaulter:
-    """Touches a pool of buffers, as far as they may soon be needed.
+    """Touches the buffers of a pool that may soon be needed.
 
     Parameters
     ----------
     memory
         The pool, as bytes.
     buffer_bytes
-        Size of each of its buffers.
+        Size of one buffer.
     """
 
     def __init__(self, memory: NDArray[np.uint8], buffer_bytes: int) -> None:
@@ -52,16 +51,16 @@ class Prefaulter:
 
     @property
     def touched_bytes(self) -> int:
-        """How much of the pool was touched so far."""
+        """Bytes of the pool touched so far."""
         return self._touched
 
     def start(self) -> None:
-        """Begin with what is needed first."""
+        """Start the thread with the first buffers."""
         self._thread.start()
         self.look(0)
 
     def look(self, in_use: int) -> None:
-        """Take note of how many buffers are in use."""
+        """Note how many buffers are in use, and touch as far ahead of them as `AHEAD_BYTES`."""
         wanted = min(self._end, in_use * self._buffer_bytes + AHEAD_BYTES)
         if wanted > self._wanted:
             self._wanted = wanted
@@ -86,7 +85,7 @@ class Prefaulter:
     def _touch(self, count: int) -> bool:
         begin = (self._address + self._touched) // _PAGE_BYTES * _PAGE_BYTES
         end = self._address + self._touched + count
-        # Before Linux 5.14 there is no such advice: network threads find memory themselves.
+        # Before Linux 5.14 this advice does not exist: network threads take the faults.
         if _libc.madvise(begin, end - begin, _MADV_POPULATE_WRITE):
             return False
         self._touched += count
