@@ -1,1 +1,1 @@
-"""``emu-recv``: plan a run, check what it needs, receive, end with a meaningful exit code."""
+"""``emu-recv``: plans a run, checks its requirements, receives, exits with a meaningful code."""

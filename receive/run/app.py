@@ -130,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Return the arguments; wrong ones, too, leave a summary where it is asked for."""
+    """Return the arguments; if they are wrong, still write the summary file requested."""
     try:
         return _parser().parse_args(argv)
     except SystemExit as error:
@@ -151,12 +151,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _begin_run_files(args: argparse.Namespace, marked: MarkedRun) -> None:
-    """Refuse files that could not be written, and remove what an earlier run left in them."""
+    """Refuse files that could not be written, and remove those of an earlier run."""
     check_run_files(args.ready_file, args.summary_file, may_write=not args.check)
     if args.check:
         return
     remove_left(READY, args.ready_file)
-    # Of the next attempt it is not known yet how it is called: the first one's is kept.
+    # The name for the next attempt is not known yet; keep the summary of the first attempt.
     if args.summary_file is not None and not (args.next_attempt and args.summary_file.exists()):
         marked.summarise_in(args.summary_file)
 
@@ -164,7 +164,7 @@ def _begin_run_files(args: argparse.Namespace, marked: MarkedRun) -> None:
 def receive_in_shares(
     config: Config, args: argparse.Namespace, argv: Sequence[str] | None, marked: MarkedRun
 ) -> int:
-    """Receive with several receivers, or print what each would take."""
+    """Start several receivers, or print the plan of each for ``--check``."""
     from receive.run.processes.shares import same_command, shares  # noqa: PLC0415 (--help must be fast)
     from receive.run.processes.supervisor import Supervisor  # noqa: PLC0415
 
@@ -181,7 +181,7 @@ def receive_in_shares(
 
 
 def check_shares(config: Config, each: Sequence[dict[str, int]]) -> int:
-    """Print what each of several receivers would take."""
+    """Print the plan of each of several receivers."""
     from receive.consumers.ms.output_checks import check_space  # noqa: PLC0415 (--help must be fast)
 
     rotations = []
@@ -195,15 +195,15 @@ def check_shares(config: Config, each: Sequence[dict[str, int]]) -> int:
 
 
 def check(config: Config) -> int:
-    """Print what a run would take, without one."""
+    """Print the plan of a run, without receiving."""
     _check(config)
     return 0
 
 
 def _check(config: Config, *, alike: int = 1) -> Rotation | None:
-    """Print what a run would take; return what it writes, None if it writes no sets.
+    """Print the plan of one receiver; return its sets' rotation, None if it writes no sets.
 
-    So many receivers as `alike` are on this machine.
+    `alike` is the number of receivers on this machine.
     """
     from receive.consumers.base import find_all  # noqa: PLC0415 (--help must be fast)
     from receive.consumers.closed_sets import ClosedSets  # noqa: PLC0415
@@ -249,10 +249,10 @@ def receive(config: Config, args: argparse.Namespace, marked: MarkedRun) -> int:
         caught.append(number)
         stop.set()
 
-    # Before what takes long to import: whoever stops a receiver that has just begun is heard.
+    # Before the slow imports, so that a signal during startup is handled.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
-    # Before anything that takes long, so that those who watch it see it start.
+    # Before any slow step, so that probes see the startup.
     with monitor(config, stop) as status:
         ready_files = [file for file in (args.ready_file, marked.ready_file) if file is not None]
         from receive.run.session import session  # noqa: PLC0415
@@ -264,7 +264,7 @@ def receive(config: Config, args: argparse.Namespace, marked: MarkedRun) -> int:
             ready_files=ready_files,
             on_failure=lambda outcome: marked.so_far(summary(outcome)),
         )
-        # One who asks over the network for the end has caught no signal: it ends by itself.
+        # A stop requested over the network is no signal: the exit code is not that of one.
         exit_code = _exit_code(outcome, caught, args)
         marked.end(exit_code, summary(outcome))
         if args.parent is None:

@@ -1,4 +1,4 @@
-"""What comes in: since when, at what rate, how long nothing has, and what that may mean."""
+"""Arrival of data: start, rate, silence, and the conclusions drawn from silence."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SILENCE_S = 2.0
-"""Silence that is worth a word in the progress."""
+"""Silence after which the progress line mentions it."""
 LOST_END_S = 1.0
-"""Silence, at least, after which the end of a stream counts as lost: senders may be held up."""
+"""Shortest silence after which an end-of-stream heap counts as lost: a sender may be delayed."""
 
 
 class Arrivals:
-    """Follows what comes in, for the collector's thread only.
+    """Tracks the arrival of data; used by the collector's thread only.
 
     Parameters
     ----------
     scans
-        Whose heaps.
+        Scans of the run, which count the heaps.
     idle_timeout_s
-        How long nothing comes when it is over; 0 for ever.
+        Silence after which the run is over; 0 is unlimited.
     dump_timeout_s
-        How long an incomplete integration waits.
+        How long the receiver waits for an incomplete integration.
 
     Attributes
     ----------
     began_s
-        When the receiver began to look, monotonic.
+        Monotonic time at which the receiver started.
     first_s, last_s
-        When the first heap came and the last dump was handed on, monotonic; 0 before.
+        Monotonic times of the first heap and of the last dump passed on; 0 before.
     moved_s
-        When something last came, or the receiver began.
+        Monotonic time of the last arrival, at first the start of the receiver.
     bytes_per_s
-        Rate of records between the last two looks.
+        Rate of records between the last two calls of `note`.
     """
 
     def __init__(self, scans: Scans, idle_timeout_s: float, dump_timeout_s: float) -> None:
@@ -60,19 +60,19 @@ class Arrivals:
         self.bytes_per_s = 0.0
         self._looked_s = 0.0
         self._bytes = 0
-        self._told = False
+        self._warned_empty = False
 
     def begin(self, now_s: float) -> None:
-        """Note that packets can come from now on."""
+        """Note the time from which packets are received."""
         self.began_s = self.moved_s = now_s
 
     @property
     def seconds(self) -> float:
-        """From the first heap to the last dump."""
+        """Seconds from the first heap to the last dump."""
         return max(0.0, self.last_s - self.first_s)
 
     def are_over(self, now_s: float, window: Window, packets: Callable[[], int]) -> bool:
-        """Whether nothing has come for `reception.idle_timeout`; notes when something did."""
+        """Return whether nothing arrived for `reception.idle_timeout`; update `moved_s`."""
         if window.progress_s > self.moved_s:
             self.first_s = self.first_s or now_s
             self.moved_s = now_s
@@ -80,17 +80,17 @@ class Arrivals:
             return False
         before, self._packets = self._packets, packets()
         if self._packets > before and not window.is_empty():
-            # A heap so large that it takes longer than the timeout is still growing.
+            # Packets still arrive, for a heap that takes longer than the timeout.
             self.moved_s = now_s
             return False
         return True
 
     def scan_is_over(self, now_s: float, window: Window, epoch: int) -> bool:
-        """Whether nothing more is to be expected of a start of the sender."""
+        """Return whether no more data are expected from this start of the sender (`epoch`)."""
         idle_s = now_s - self.moved_s
         if idle_s <= window.ended_s():
             return False
-        # In this order: what came before the ends of the streams is in the window by now.
+        # Check the ends first: data that arrived before them are then already in the window.
         over = window.is_over(epoch)
         if not window.is_empty(epoch):
             return False
@@ -100,11 +100,11 @@ class Arrivals:
         )
 
     def silent_s(self, now_s: float) -> float:
-        """Return how long nothing has come."""
+        """Return the seconds since the last arrival."""
         return max(0.0, now_s - self.moved_s)
 
     def note(self, now_s: float) -> str:
-        """Return the rate since the last call, what is missing, and how long nothing has come."""
+        """Return the progress note: rate since the last call, missing heaps, silence."""
         current, received = self._scans.current, self._scans.payload_bytes
         self.bytes_per_s = (received - self._bytes) / max(now_s - self._looked_s, 1e-9)
         self._bytes, self._looked_s = received, now_s
@@ -114,13 +114,13 @@ class Arrivals:
         return f"{format_bytes(self.bytes_per_s)}/s, {missing} heaps missing{silence}"
 
     def look(self, state: SharedState) -> None:
-        """Warn, once until data come, of streams that have ended without any."""
+        """Warn, once until data arrive, of streams that ended without data."""
         streams = state.streams
         empty = (streams["ended"] != 0) & (streams["data_in_epoch"] == 0)
         if self._scans.current is not None or not empty.any():
-            self._told = False
-        elif not self._told:
-            self._told = True
+            self._warned_empty = False
+        elif not self._warned_empty:
+            self._warned_empty = True
             logger.warning(
                 "%d of %d streams have ended without bringing any data: has the sender anything to "
                 "send? Still waiting, until data come or reception.idle_timeout is over",
@@ -130,16 +130,16 @@ class Arrivals:
 
 
 def nothing_received(waited_s: float, state: SharedState, unreadable: str) -> NothingReceivedError:
-    """Return the error that says why nothing that could be used has come.
+    """Return the error that explains why no usable data arrived.
 
     Parameters
     ----------
     waited_s
-        How long was waited.
+        How long the receiver waited.
     state
-        Counts of what was refused, and of what began.
+        Counts refused heaps and the starts and ends of streams.
     unreadable
-        What came instead of packets, nothing if that is not so.
+        Describes what arrived instead of SPEAD packets; empty if nothing did.
     """
     totals = state.counters.sum(axis=0)
     streams = state.streams

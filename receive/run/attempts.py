@@ -1,8 +1,8 @@
-"""Attempts at one observation: a receiver that takes the place of another writes beside it.
+"""Attempts at one observation: a replacement receiver writes next to the output of the first.
 
-A pod that is lost is replaced by one that finds on the claim what its predecessor wrote.  That is
-kept as it is, closed integrations and all.  A predecessor that still lives, on a node that nobody
-hears of, holds the lock of its name: it has an attempt of its own too.
+A pod that replaces a lost one finds its predecessor's output on the volume claim and leaves it
+unchanged.  A predecessor that still runs, on a node that cannot be reached, holds the lock of its
+output name; its attempt counts as used too.
 """
 
 from __future__ import annotations
@@ -20,14 +20,9 @@ _OUTPUT = "reception.outputfilename"
 
 
 def next_attempt(config: Config) -> tuple[Config, int]:
-    """Return the configuration of the first attempt of which there is nothing, and its number.
+    """Return the configuration and the number of the first attempt without output or lock.
 
     The sets of attempt 2 of ``vis.ms`` begin with ``vis-a2``; those of attempt 0 with ``vis``.
-
-    Parameters
-    ----------
-    config
-        Of the observation.
     """
     base = Path(config.reception.outputfilename)
     number, tried = 0, config
@@ -38,11 +33,11 @@ def next_attempt(config: Config) -> tuple[Config, int]:
 
 
 def attempt_path(path: Path, attempt: int) -> Path:
-    """Return what a file of an attempt is called."""
+    """Return the name that a file has in an attempt."""
     return path.with_name(f"{path.stem}-a{attempt}{path.suffix}") if attempt else path
 
 
 def _has_left_something(config: Config) -> bool:
     name, folder = possible_names(config), Path(config.reception.outputfilename).parent
-    # A missing folder is refused where the outputs are checked.
+    # The output checks refuse a missing folder.
     return folder.is_dir() and any(name.fullmatch(entry.name) for entry in folder.iterdir())

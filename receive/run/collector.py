@@ -1,4 +1,4 @@
-"""The collector: one thread that looks at what has come, and hands it on, until it is over."""
+"""The collector: one thread that polls for arrived dumps and passes them on, until the run ends."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CONNECTION_CHECK_S = 0.1
-"""How often ended TCP connections are looked for."""
+"""Interval at which ended TCP connections are looked for."""
 COUNTERS_CHECK_S = 1.0
-"""How often the kernel's counters are read."""
+"""Interval at which the kernel's counters are read."""
 
 
 class Collector:
-    """Moves dumps from the window to the consumers, and looks after everything that is periodic.
+    """Moves dumps from the window to the consumers, and does all periodic work.
 
     Parameters
     ----------
     state, source, window, scans, consumers, dispatch, arrivals, prefaulter
         Parts of the receiver.
     show
-        Called in each round: tells those who ask how the run stands.
+        Called in each round; updates the monitor.
     """
 
     def __init__(
@@ -72,12 +72,12 @@ class Collector:
         self._counted_s = 0.0
 
     def collect(self, stop: StopRequest) -> EndedBy:
-        """Receive; return why no more is.
+        """Receive until the run ends; return why it ended.
 
         Raises
         ------
         NothingReceivedError
-            If nothing came before `reception.idle_timeout`.
+            If nothing arrived before `reception.idle_timeout`.
         """
         self._arrivals.begin(time.monotonic())
         with Progress("receiving", None, "integrations") as progress:
@@ -89,7 +89,7 @@ class Collector:
         return EndedBy.NO_CONSUMER if self._consumers.all_failed else stop.asked_by
 
     def flush(self) -> None:
-        """Hand on what is left when the network has been closed."""
+        """Pass on the dumps left in the window after the network was closed."""
         for dump in self._window.flush(time.monotonic()):
             if not self._dispatch.take(dump):
                 break
@@ -98,7 +98,7 @@ class Collector:
         return self._polling.sleep_s(self._state.get("taken"), len(self._window.pool))
 
     def _look(self, now_s: float, progress: Progress) -> EndedBy | None:
-        """Hand on what is complete; return why no more is received, None if it goes on."""
+        """Pass on complete dumps; return why the run ends, None if it continues."""
         pool, dispatch, arrivals = self._window.pool, self._dispatch, self._arrivals
         self._prefaulter.look(self._state.pool_size.dumps - len(pool))
         self._consumers.share_out(pool.in_window, now_s)
@@ -121,7 +121,7 @@ class Collector:
         return None
 
     def _tend(self, now_s: float, progress: Progress) -> None:
-        """Look after connections, counters and warnings, whenever it is time to."""
+        """Check connections, counters and warnings when they are due."""
         if now_s - self._checked_s > CONNECTION_CHECK_S:
             self._checked_s = now_s
             for stream in self._source.ended():

@@ -1,4 +1,4 @@
-"""Dumps on their way to the consumers: scan by scan, up to as many as were asked for."""
+"""Passes dumps to the consumers, scan by scan, up to the limits configured."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ logger = logging.getLogger(__name__)
 
 
 class Dispatch:
-    """Passes dumps on to the consumers.
+    """Passes dumps to the consumers.
 
     Parameters
     ----------
     scans
-        Tells scans apart, and makes payloads.
+        Assigns dumps to scans and makes payloads.
     consumers
-        Who gets them.
+        Receive the payloads.
     max_scans, max_dumps
-        How many are asked for; 0 is any number.
+        Limits; 0 is unlimited.
     on_scan_ended
-        Called when a scan that another one may follow has ended.
+        Called at the end of each scan that another may follow.
 
     Attributes
     ----------
     dumps
-        Integrations so far, those of which nothing came included.
+        Integrations so far, including empty ones.
     after_end
-        Dumps of a scan that came when it had been closed.
+        Dumps that arrived after their scan was closed.
     """
 
     def __init__(
@@ -58,27 +58,27 @@ class Dispatch:
 
     @property
     def enough_scans(self) -> bool:
-        """Whether as many scans as were asked for have ended."""
+        """Whether `max_scans` scans have ended."""
         return bool(self._max_scans) and len(self._scans.finished) >= self._max_scans
 
     @property
     def enough_dumps(self) -> bool:
-        """Whether as many integrations as were asked for have come."""
+        """Whether `max_dumps` integrations were passed on."""
         return bool(self._max_dumps) and self._scans.dumps >= self._max_dumps
 
     @property
     def enough(self) -> bool:
-        """Whether all that was asked for has come."""
+        """Whether a limit is reached."""
         return self.enough_scans or self.enough_dumps
 
     @property
     def ended_by(self) -> EndedBy:
-        """What has ended a run that has enough: the end of its last scan."""
+        """Why a run that reached a limit ends: `max_dumps`, or the end of its last scan."""
         end = self._scans.finished[-1].end if self.enough_scans else None
         return EndedBy.MAX_DUMPS if end is None or self.enough_dumps else end.by
 
     def take(self, dump: Dump) -> bool:
-        """Pass a dump on; return whether more is wanted."""
+        """Pass a dump on; return whether more are wanted."""
         with dump:
             if self.enough:
                 self.after_end += dump.epoch == self._scans.epoch and not self.enough_dumps

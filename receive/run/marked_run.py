@@ -1,7 +1,7 @@
-"""A run that tells programs how it ended: in its summary file, and in a run folder.
+"""A run that records how it ended, in its summary file and in a run folder.
 
-Whatever ends it leaves both, but for what kills the process: no summary and no marker is how a
-crash is known.
+Both are written however the run ends, unless the process is killed: a missing summary and marker
+mean a crash.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ _STOPPED = frozenset({130, 143})
 
 
 class MarkedRun:
-    """Holds a run folder, and leaves summary and marker before it lets go.
+    """Holds the lock of a run folder; writes summary and marker before releasing it.
 
     Parameters
     ----------
     folder
-        None if nobody beside it is to be told.
+        None without ``--run-folder``.
     """
 
     def __init__(self, folder: RunFolder | None) -> None:
         self._folder = folder
         self._hold = folder.hold() if folder is not None else None
-        self._told: dict[str, Any] = {"attempt": 0, "base": None}
+        self._attempt: dict[str, Any] = {"attempt": 0, "base": None}
         self._summary_file: Path | None = None
         self._summary: dict[str, Any] = summary(Outcome())
         self._received = False
@@ -52,11 +52,11 @@ class MarkedRun:
 
     @property
     def ready_file(self) -> Path | None:
-        """Where it is to be told that packets can come."""
+        """Ready file in the run folder."""
         return None if self._folder is None else self._folder.ready_file
 
     def summarise_in(self, file: Path | None) -> None:
-        """Write the summary there; what an earlier run left there is removed at once.
+        """Set the summary file, and remove that of an earlier run now.
 
         Raises
         ------
@@ -67,14 +67,14 @@ class MarkedRun:
         self._summary_file = file
 
     def begin(self, config: Config, base: Path, attempt: int) -> None:
-        """Tell where the sets will be written.
+        """Record in the run folder where the sets will be written.
 
         Parameters
         ----------
         config
-            Of the attempt.
+            Configuration of the attempt.
         base
-            What the output of the first attempt is called.
+            Output name of the first attempt.
         attempt
             0 for the first.
         """
@@ -83,9 +83,9 @@ class MarkedRun:
         output = Path(config.reception.outputfilename).absolute()
         there = output.parent
         before = sorted(entry.name for entry in there.iterdir()) if there.is_dir() else []
-        self._told = {"attempt": attempt, "base": str(base.absolute())}
+        self._attempt = {"attempt": attempt, "base": str(base.absolute())}
         self._folder.write_run(
-            self._told
+            self._attempt
             | {
                 "pid": os.getpid(),
                 "folder": str(there),
@@ -96,11 +96,11 @@ class MarkedRun:
         )
 
     def so_far(self, report: dict[str, Any]) -> None:
-        """Note what was received: an error is about to end the run."""
+        """Note the summary so far: an error is about to end the run."""
         self._summary, self._received = report, True
 
     def end(self, exit_code: int, report: dict[str, Any]) -> None:
-        """Note how the run ended."""
+        """Note the final summary."""
         self.so_far(report | {"exit_code": exit_code})
 
     def __exit__(
@@ -122,7 +122,7 @@ class MarkedRun:
             logger.error("%s", unwritten)
 
     def _write_summary(self, report: dict[str, Any]) -> VisReceiveError | None:
-        """Write the summary file; return why it cannot be."""
+        """Write the summary file; return the error if that fails."""
         if self._summary_file is None:
             return None
         try:
@@ -132,11 +132,11 @@ class MarkedRun:
         return None
 
     def _report(self, error: BaseException | None) -> dict[str, Any]:
-        """Return the summary of how it really ended."""
+        """Return the summary, corrected for an error that ended the run."""
         if error is None:
             return self._summary
         code = exit_code_of(error)
-        # What was received is closed and told of; it is only that nobody reads the last lines.
+        # After `end` all output is closed, and the error can only be one of printing.
         lost = self._summary["lost"] if self._summary["exit_code"] is not None else True
         by = EndedBy.SIGNAL if code in _STOPPED else self._summary["ended_by"] or EndedBy.ERROR
         said = " ".join(str(error).split()) or type(error).__name__
@@ -152,7 +152,7 @@ class MarkedRun:
     def _result(self, error: BaseException | None) -> dict[str, Any]:
         report = self._report(error)
         code = report["exit_code"]
-        return self._told | {
+        return self._attempt | {
             "status": "stopped" if code in _STOPPED else "failed" if code else "complete",
             "exit_code": code,
             "ended_by": report["ended_by"],

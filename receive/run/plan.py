@@ -1,4 +1,4 @@
-"""What a run will take: its channels, streams, ports and memory, decided before anything is bound.
+"""The plan of a run: channels, streams, ports and memory, decided before a socket is bound.
 
 ``emu-recv --check`` prints it.
 """
@@ -36,17 +36,17 @@ class Plan:
     Attributes
     ----------
     model
-        The observation, cut to the channels of this receiver.
+        The observation, restricted to the channels of this receiver.
     telescope
-        Item set and record.
+        Selects the SPEAD items and the record type.
     layout
-        Streams and bytes.
+        Division into streams, and sizes in bytes.
     pool
-        Buffers and window.
+        Number of buffers, and the window.
     ports
-        One for each stream; 0 lets the system choose.
+        One per stream; 0 lets the system choose.
     interval_s
-        The model's usual integration.
+        Median interval of the model's integrations.
     """
 
     model: TelescopeModel
@@ -74,7 +74,7 @@ class Plan:
                 f"{model.num_channels} channels"
             )
         per_stream = _channels_per_stream(config, count)
-        # With all channels in one stream there are no borders within the model.
+        # With all channels in one stream, the model has no boundaries between streams.
         on_border = not config.transmission.channels_per_stream or (
             start % per_stream == 0
             and (count % per_stream == 0 or start + count == model.num_channels)
@@ -128,7 +128,7 @@ class Plan:
         )
 
     def lines(self, config: Config) -> list[str]:
-        """Describe the plan for people."""
+        """Return the lines that ``--check`` prints."""
         layout, model = self.layout, self.model
         last = layout.first_channel + layout.channel_count - 1
         ports = f"{self.ports[0]}-{self.ports[-1]}" if self.ports[0] else "chosen by the system"
@@ -150,14 +150,14 @@ class Plan:
         ]
 
     def address(self, config: Config, host: str, ports: Sequence[int]) -> dict[str, Any]:
-        """Return where which channels are received, for programs.
+        """Return the content of the ready file: address and channels.
 
         Parameters
         ----------
         config
             The configuration.
         host, ports
-            What was bound.
+            The address and the ports bound.
         """
         return {
             "pid": os.getpid(),
@@ -181,7 +181,7 @@ def _channels_per_stream(config: Config, count: int) -> int:
     per_stream = given or (-(-count // ports) if ports else count)
     streams = -(-count // per_stream)
     if ports and ports != streams and not given:
-        # One channel fewer in a stream makes the next number of streams that there can be.
+        # One channel less per stream gives the next possible number of streams.
         more = f" or {-(-count // (per_stream - 1))}" if per_stream > 1 else ""
         raise ConfigError(
             f"reception.num_ports = {ports} does not share out {count} channels, of which all "
@@ -207,7 +207,7 @@ def _check_threads(config: Config, streams: int) -> None:
 
 
 def _check_interface_is_used(config: Config) -> None:
-    """Refuse an interface that neither this receiver nor a sender of the same file would use."""
+    """Refuse an interface that neither receiver nor sender would use with this configuration."""
     interface, host = config.reception.interface_address, config.reception.bind_hostname
     transports = {config.reception.transport, config.transmission.transport}
     if interface is None or "ibverbs" in transports:

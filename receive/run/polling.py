@@ -1,4 +1,4 @@
-"""How long the collector may sleep between two looks."""
+"""How long the collector may sleep between two polls."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import time
 
 POLL_S = 0.01
 POLL_SHORT_S = 0.001
-"""Where most buffers are in use, and the rest would not last for `POLLS_OF_ROOM`."""
+"""Used when most buffers are in use and the free ones would not last for `POLLS_OF_ROOM` polls."""
 POLLS_OF_ROOM = 4
 RATE_MEMORY = 0.9
-"""What remains of an estimated rate from one look to the next, if it has fallen."""
+"""Factor by which the estimated rate may fall from one poll to the next."""
 
 
 class Polling:
-    """Follows how fast buffers are taken.
+    """Tracks the rate at which buffers are taken.
 
     Parameters
     ----------
@@ -28,14 +28,14 @@ class Polling:
         self._taken_per_s = 0.0
 
     def sleep_s(self, taken: int, free: int) -> float:
-        """Return how long the buffers that are free can wait for a look.
+        """Return the time until the next poll.
 
         Parameters
         ----------
         taken
             Buffers taken since the start of the run.
         free
-            Buffers that are free now.
+            Buffers free now.
         """
         now_s = time.monotonic()
         rate = (taken - self._taken) / max(now_s - self._looked_s, POLL_SHORT_S)

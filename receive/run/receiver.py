@@ -1,4 +1,4 @@
-"""A receiver from ready to closed: network, collector, consumers."""
+"""The receiver: network, collector and consumers, from ready to closed."""
 
 from __future__ import annotations
 
@@ -41,23 +41,23 @@ logger = logging.getLogger(__name__)
 
 
 class Receiver:
-    """Receives one run: as many scans as asked for.
+    """Receives one run, which may have several scans.
 
     Parameters
     ----------
     config
         The configuration.
     plan
-        Sizes, made from it and the model.
+        Sizes, made from the configuration and the model.
     stop
-        Set it to end the run: everything is closed properly.
+        Set it to end the run; everything is closed properly.
     status
-        Told how it stands, for those who ask; None if nobody can.
+        Gets snapshots for the monitor; None without a monitor.
 
     Attributes
     ----------
     source, state, window, scans, consumers, dispatch
-        Its parts; `window` is there when consumers are loaded.
+        Its parts; `window` exists once the consumers are loaded.
     """
 
     def __init__(
@@ -90,22 +90,17 @@ class Receiver:
         Parameters
         ----------
         ready_files
-            Written, with the ports as JSON, when packets can come.
-
-        Returns
-        -------
-        Outcome
-            The ledger and what went wrong with consumers.
+            JSON files with the ports, written when the receiver is ready for packets.
 
         Raises
         ------
         VisReceiveError
-            If it cannot begin, or nothing came before `reception.idle_timeout`.
+            If it cannot start, or nothing arrived before `reception.idle_timeout`.
         """
         with contextlib.ExitStack() as stack:
             self.source.open(self.state)
             stack.callback(self.source.stop)
-            # Beside the loading of what is still needed.
+            # Runs while the consumers are loaded.
             self._prefaulter.start()
             stack.callback(self._prefaulter.stop)
             stack.callback(self.consumers.close, self._stop, self._show)
@@ -121,7 +116,7 @@ class Receiver:
             stack.callback(remove_ready, ready_files)
             stack.push(self._end_failed)
             self._ended_by = collector.collect(self._stop)
-            # As long as the sockets are open: the kernel counts what it drops of each.
+            # While the sockets are open: the kernel counts drops per socket.
             self.scans.update()
             self.source.stop()
             self.source.account.look(math.inf)
@@ -159,7 +154,7 @@ class Receiver:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Note what an error ends, and end its scan, so that the account says so."""
+        """On an error, record why the run ended and end the current scan."""
         if error is None:
             return
         idle = isinstance(error, NothingReceivedError)
@@ -168,7 +163,7 @@ class Receiver:
             self.dispatch.end_scan(self._ended_by)
 
     def _show(self) -> None:
-        """Tell those who ask that this thread is at work, and once a second how it stands."""
+        """Report to the monitor that this thread is alive, and once a second a snapshot."""
         if self._status is not None and self._status.beat(time.monotonic()):
             self._status.show(self._snapshot())
 
@@ -183,7 +178,7 @@ class Receiver:
         )
 
     def outcome(self) -> Outcome:
-        """Return how the run stands, and in the end how it ended."""
+        """Return the outcome so far; at the end, the final one."""
         dropped = self.scans.kernel_drops.counts
         threads = self.consumers.threads
         return Outcome(

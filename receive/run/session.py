@@ -1,4 +1,4 @@
-"""Receive one observation, embedded in any program: no arguments, no signals, no printing."""
+"""Receives one observation within any program: no arguments, no signals, no printing."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def session(
     config
         The configuration.
     stop
-        Set it, in any thread, to end the observation: everything is closed properly.
+        Set it, in any thread, to end the observation; everything is closed properly.
     status
-        Told how it stands, for those who ask.
+        Gets snapshots for the monitor.
     ready_files
-        Written, with the ports as JSON, when packets can come.
+        JSON files with the ports, written when the receiver is ready for packets.
     on_failure
-        Told what was received when an error ends it, before that is raised.
+        Called with the outcome so far before an error is raised.
 
     Returns
     -------
@@ -49,11 +49,11 @@ def session(
     Raises
     ------
     VisReceiveError
-        If it cannot begin, or nothing came before `reception.idle_timeout`.
+        If it cannot start, or nothing arrived before `reception.idle_timeout`.
     """
     source = model_source(config)
     trial = Trial(config, source, writes="mswriter" in config.reception.consumer)
-    # While the trial runs, which takes as long.
+    # This import takes as long as the trial, which runs meanwhile.
     from receive.run.receiver import Receiver  # noqa: PLC0415
 
     trial.result()

@@ -1,4 +1,4 @@
-"""What ``emu-recv --check`` says of the size of a run."""
+"""Resources that a run needs, as reported by ``emu-recv --check``."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ def check_lines(
     alike: int = 1,
     cores: int | None = None,
 ) -> list[str]:
-    """Describe what a run takes, and what would be right if it takes too much.
+    """Describe the resources that a run needs, and the remedy if they exceed those of the machine.
 
     Parameters
     ----------
     config, plan
-        Of the run.
+        Configuration and plan of the run.
     writes
         Whether it writes Measurement Sets.
     unknown
         Consumers whose costs were not measured.
     alike
-        Receivers on this machine that take as much each.
+        Number of receivers on this machine with the same load.
     cores
-        What this machine has; None asks the system.
+        Cores of this machine; None to ask the system.
     """
     if not (plan.interval_s > 0 and math.isfinite(plan.interval_s)):
-        return []  # a model without times, or without lengths: nothing is known of rates
+        return []  # the model has no times or no intervals, so rates are unknown
     cores = len(os.sched_getaffinity(0)) if cores is None else cores
     costs = Costs.load()
     shape, wire = _shape(plan), _wire(config)
     site = Site(
         writer_threads=min(WRITER_THREADS, cores),
         receiver_memory_bytes=float(memory_limit_bytes()),
-        # The buffers are planned already; this is how long they last.
+        # How long the planned buffers last.
         stall_s=(plan.pool.dumps - MIN_POOL_DUMPS) * plan.interval_s,
     )
     needed = size(shape, costs, wire, site, writes=writes)
@@ -68,9 +68,9 @@ def check_lines(
 
 
 def _too_much(needed: Requirement, tightest: str, alike: int, cores: int) -> list[str]:
-    """Say what would be right, if the machine or one receiver cannot do it."""
+    """Return the remedy if the machine or one receiver is too slow."""
     if needed.impossible:
-        return []  # that was said: no number of receivers mends it
+        return []  # already reported: more receivers do not help
     together = needed.cores if alike == 1 else math.ceil(needed.core_demand * alike)
     if together > cores:
         return [

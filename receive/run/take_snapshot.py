@@ -1,4 +1,4 @@
-"""Taking a snapshot of a receiver: done by its collector, to which all of this belongs."""
+"""Takes a snapshot of a receiver, in the collector's thread, which owns the state read here."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def take(
     consumers: Sequence[ConsumerThread],
     arrivals: Arrivals,
 ) -> Snapshot:
-    """Return how a run stands.
+    """Return a snapshot of the run.
 
-    Its cost does not grow with the number of scans, but for a list of them.
+    Apart from the list of scans, its cost does not depend on their number.
     """
     totals, current = scans.totals(), scans.current
     return Snapshot(

@@ -1,8 +1,8 @@
-"""What a run will need of its model and its place, tried before it is ready.
+"""Trial of the model and the output folder, before a run is ready.
 
-A process of its own opens the model and makes a set without integrations, where those of the run
-will be.  casacore ends the whole process at some tables that are damaged, and must not end a
-receiver that others wait for.  Meanwhile the receiver loads what takes long.
+A child process opens the model and writes a set without integrations to the output folder.  Some
+damaged tables make casacore abort the process, which must not be the receiver.  Meanwhile the
+receiver does its slow imports.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ if TYPE_CHECKING:
     from receive.model import ModelSource
 
 PATIENCE_S = 600.0
-"""What takes so long will not end."""
+"""Timeout of a trial."""
 
 MEMORY_BYTES = 2 << 30
-"""What a trial may take, beside the size of the model's main table."""
+"""Memory that a trial may use in addition to the size of the model's main table."""
 
 _PROGRAM = "import sys; sys.path[:] = {path!r}; from receive.run.trial import answer; answer()"
 _STEPS = "receive.measurement_set"
-"""Logger whose debug messages say what is being done, and whose warnings are passed on."""
+"""Logger whose debug messages name the current step, and whose warnings are passed on."""
 
 
 class Trial:
-    """A trial at work.
+    """A running trial.
 
     Parameters
     ----------
     config
-        The run's.
+        Configuration of the run.
     source
-        What the model is made of.
+        Source of the model.
     writes
         Whether the run writes sets.
     """
@@ -70,23 +70,23 @@ class Trial:
         if self._writes:
             self._folder, self._held = _place(self._config)
         self._process = subprocess.Popen(  # noqa: S603 (ourselves)
-            # As this process finds modules, whatever folder it is in.
+            # The child uses this process's module path, independent of the current folder.
             [sys.executable, "-P", "-c", _PROGRAM.format(path=sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            # An interrupt is for this process, which then says what it stopped at.
+            # Ctrl-C goes to this process only, which reports where it stopped.
             process_group=0,
         )
-        asked = self._process.stdin
-        assert asked is not None  # noqa: S101 - it is a pipe
+        request = self._process.stdin
+        assert request is not None  # noqa: S101 - it is a pipe
         without = left_out.subtables(self._source)
-        with contextlib.suppress(BrokenPipeError), asked:
-            asked.write(pickle.dumps((self._config, self._source, self._folder, without)))
+        with contextlib.suppress(BrokenPipeError), request:
+            request.write(pickle.dumps((self._config, self._source, self._folder, without)))
         self._process.stdin = None
 
     def result(self) -> None:
-        """Wait for its end.
+        """Wait for the end of the trial.
 
         Raises
         ------
@@ -94,7 +94,7 @@ class Trial:
             If the run would not work.
         """
         while (doing := self._result()) is not None:
-            # Imports casacore, which most runs need a little later.
+            # Imports casacore, which most runs need only later.
             from receive.measurement_set.read.opening import REQUIRED_SUBTABLES  # noqa: PLC0415
 
             name = doing.removeprefix(left_out.COPYING)
@@ -104,19 +104,19 @@ class Trial:
             self._begin()
 
     def _result(self) -> str | None:
-        """Wait for the process; return what it died of, None if it did not."""
+        """Wait for the process; return the step at which it died, None if it succeeded."""
         try:
-            told, _ = self._process.communicate(timeout=PATIENCE_S)
+            output, _ = self._process.communicate(timeout=PATIENCE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            told, _ = self._process.communicate()
+            output, _ = self._process.communicate()
         finally:
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
             if self._held is not None:
                 os.close(self._held)
         doing = "opening it"
-        for line in told.decode().splitlines():
+        for line in output.decode().splitlines():
             kind, text = json.loads(line)
             if kind == "doing":
                 doing = text
@@ -142,7 +142,7 @@ def _place(config: Config) -> tuple[Path, int]:
     output = Path(os.path.realpath(config.reception.outputfilename))
     folder = output.parent
     usable = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
-    # What is wrong with the folder is told where the outputs are checked; the model is tried.
+    # The output checks report an unusable folder; the model is tried in any case.
     try:
         return make_try_folder(folder if usable else None, output.name)
     except OSError:
@@ -150,18 +150,18 @@ def _place(config: Config) -> tuple[Path, int]:
 
 
 def answer() -> None:
-    """Try what standard input describes, and tell on standard output how that went."""
+    """Run the trial described on standard input, and report the result on standard output."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # casacore, and whatever it loads, may print.
-    told = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    # casacore and its libraries may print: send that to standard error.
+    output = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     config, source, folder, without = pickle.load(sys.stdin.buffer)  # noqa: S301 (of our own process)
 
     left_out.adopt(source, without)
 
     def tell(kind: str, text: str | list[str] = "") -> None:
-        told.write(json.dumps([kind, text]) + "\n")
-        told.flush()
+        output.write(json.dumps([kind, text]) + "\n")
+        output.flush()
 
     steps = logging.getLogger(_STEPS)
     steps.addHandler(_Steps(tell))
@@ -180,14 +180,14 @@ def answer() -> None:
 
 
 def attempt(config: Config, source: ModelSource, folder: Path | None) -> None:
-    """Do once what a run does with its model and its place.
+    """Use the model and the output folder once as a run does.
 
     Parameters
     ----------
     config, source
-        Of the run.
+        Configuration and model source of the run.
     folder
-        Where to make a set; it is left there.  None: the run writes none.
+        Where to make a set, which is kept there; None if the run writes no sets.
 
     Raises
     ------
@@ -208,7 +208,7 @@ def attempt(config: Config, source: ModelSource, folder: Path | None) -> None:
             raise InputError(f"{source} cannot be read ({error})") from error
         raise output_error(error, output) from error
     except Exception as error:
-        # The model is the one thing here that nobody has seen before.
+        # The model is the only unknown input here, so it is the likely cause.
         reason = " ".join(str(error).split())
         raise InputError(
             f"{source} cannot serve as a model: {type(error).__name__}: {reason}"
@@ -217,9 +217,9 @@ def attempt(config: Config, source: ModelSource, folder: Path | None) -> None:
 
 @contextlib.contextmanager
 def _little_memory(source: ModelSource) -> Iterator[None]:
-    """Let nothing take much more memory than the model has bytes.
+    """Limit memory to the size of the model plus `MEMORY_BYTES`.
 
-    A damaged length makes casacore take, and fill, whatever the machine has.
+    A damaged length field makes casacore allocate and fill all memory of the machine.
     """
     before = resource.getrlimit(resource.RLIMIT_AS)
     has_bytes = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -245,7 +245,7 @@ def _attempt(config: Config, source: ModelSource, folder: Path | None) -> None:
         plan = Plan.make(config, model)
         rotation = Rotation.make(config, plan.model)
     except ConfigError:
-        # The receiver says so itself, where the user gave what is wrong.
+        # The receiver reports this error itself.
         return
     plan.model.uvw(0)
     if folder is None:
@@ -267,14 +267,14 @@ def _attempt(config: Config, source: ModelSource, folder: Path | None) -> None:
                 expected_dumps=rotation.expected_dumps(1),
             )
     except OSError:
-        # It says better how much is missing, or what is in the way.
+        # Its error is more precise: the space missing, or the file in the way.
         check_outputs(rotation)
         raise
     check_outputs(rotation)
 
 
 class _Steps(logging.Handler):
-    """Passes on what is being done, and what is left out."""
+    """Passes on the current step, and warnings of parts left out."""
 
     def __init__(self, tell: Callable[..., Any]) -> None:
         super().__init__()
@@ -285,5 +285,5 @@ class _Steps(logging.Handler):
         if record.levelno < logging.WARNING:
             self._tell("doing", record.getMessage())
         elif record.name == left_out.__name__:
-            # The reader's warnings come once more, when the receiver reads the model.
+            # The reader's other warnings are repeated when the receiver reads the model.
             self._tell("warning", record.getMessage())

@@ -1,4 +1,4 @@
-"""The receiver that belongs to another process: it must not outlive it."""
+"""Ties a receiver process to its parent: it must not outlive it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,11 @@ _SET_DEATH_SIGNAL = 1
 
 
 def end_with(parent: int) -> None:
-    """Have this process told to stop (SIGTERM) when its parent is gone, however that ended.
-
-    Parameters
-    ----------
-    parent
-        The parent's process id.
-    """
+    """Make the kernel send SIGTERM to this process when its parent, a process id, has ended."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_SET_DEATH_SIGNAL, ctypes.c_ulong(signal.SIGTERM)) != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), "prctl")
     if os.getppid() != parent:
-        # It ended before it could be asked for.
+        # The parent ended before the prctl call.
         os.kill(os.getpid(), signal.SIGTERM)

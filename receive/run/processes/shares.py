@@ -1,4 +1,4 @@
-"""What each of several receivers on one machine takes: streams, ports, and memory."""
+"""Divides streams, ports and memory among several receivers on one machine."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _SHARE_KEYS = ("reception.process_index", "reception.process_count")
 
 
 def shares(config: Config, processes: int) -> list[dict[str, int]]:
-    """Return the keys that make each receiver one of several.
+    """Return the configuration keys that differ between the receivers, one dict for each.
 
-    `reception.buffer_memory` is a bound for each receiver where it was given; its default, a part
-    of the machine's memory, is divided among them.  Each has a monitor of its own, on the ports
-    from `monitor.port` on.
+    If `reception.buffer_memory` is set, it applies to each receiver; its default, a part of the
+    machine's memory, is divided among them.  Each receiver has its own monitor, on consecutive
+    ports from `monitor.port`.
 
     Parameters
     ----------
     config
-        The configuration of all of them.
+        The common configuration.
     processes
-        How many.
+        Number of receivers.
 
     Raises
     ------
     ConfigError
-        If the configuration shares the streams out already.
+        If the configuration already divides the streams.
     """
     for key in _SHARE_KEYS:
         if config.is_set(key):
@@ -56,14 +56,14 @@ def shares(config: Config, processes: int) -> list[dict[str, int]]:
 
 
 def same_command(argv: Sequence[str] | None) -> list[str]:
-    """Return the argument list that starts this command once more.
+    """Return the argument list that starts this command again.
 
     Parameters
     ----------
     argv
-        Arguments it was called with by a program; None for those of the process.
+        Arguments passed by a calling program; None for those of the process.
     """
     if argv is not None:
         return [sys.executable, "-m", "receive.run.app", *argv]
-    # With the interpreter's own options, and the script or module that was named.
+    # Includes the interpreter's options and the script or module.
     return [sys.executable, *sys.orig_argv[1:]]

@@ -1,4 +1,4 @@
-"""One summary of what several receivers of the same scans received."""
+"""Merges the summaries of several receivers of the same scans."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ _CHOOSE: Mapping[str, Callable[[list[Any]], Any]] = {
         max,
     ),
 }
-"""What is neither added up nor the same for all."""
+"""How to merge the keys whose values are neither summed nor equal for all receivers."""
 _NO_TIME = "-"
 
 
 def merge(parts: Sequence[Summary | None]) -> Summary:
     """Merge the summaries of receivers.
 
-    Counts are added up, scan by scan; an integration counts once, however many receivers had
-    a share of it.  Channel groups are numbered as the streams of all of them.
+    Counts are summed scan by scan; an integration shared by several receivers counts once.  Channel
+    groups are numbered across all receivers.
 
     Parameters
     ----------
     parts
-        One for each receiver, in their order; None where one left none.
+        Summaries in the order of the receivers; None for a receiver that left none.
 
     Returns
     -------
     dict
-        With the keys of a summary; `lost` and `incomplete` are true also where a receiver left
-        none.  The exit code is for the caller to tell.
+        Keys of a summary; `lost` and `incomplete` are also true if a receiver left no summary.  The
+        caller sets the exit code.
     """
     there = [part for part in parts if part is not None]
     merged: Summary = {"lost": False, "seconds": 0.0, "payload_bytes": 0, "scans": []}
@@ -63,7 +63,7 @@ def merge(parts: Sequence[Summary | None]) -> Summary:
 
 
 def lines(merged: Mapping[str, Any]) -> list[str]:
-    """Tell a merged summary to people."""
+    """Return the lines to print for a merged summary."""
     told = [
         f"scan {scan['scan']} (scan id {scan['scan_id']}): {scan['integrations']} integrations "
         f"{scan['first_time']} to {scan['last_time']}, heaps expected {scan['heaps_expected']} "
@@ -111,7 +111,7 @@ def _merge_scans(parts: Iterable[Sequence[Summary]]) -> list[Summary]:
             place = _place_of(scan, scans, taken)
             if place is None:
                 place = len(scans)
-                # The numbers of its streams follow those of receivers that did not have it.
+                # Its streams get the numbers after those of receivers without this scan.
                 scans.append({"scan": place + 1, "scan_id": scan["scan_id"], "groups": []})
             taken.append(place)
             merged = scans[place]
@@ -124,7 +124,7 @@ def _merge_scans(parts: Iterable[Sequence[Summary]]) -> list[Summary]:
 
 
 def _place_of(scan: Summary, scans: Sequence[Summary], taken: Sequence[int]) -> int | None:
-    """Return which of the scans so far this one is: by id, by number where the id never came."""
+    """Return the index of the merged scan that matches: by id, or by order if an id is missing."""
     later = range(max(taken, default=-1) + 1, len(scans))
     for place in later:
         if scan["scan_id"] and scans[place]["scan_id"] == scan["scan_id"]:

@@ -1,8 +1,8 @@
-"""Start several receivers, pass on what they say and what they are told, and end as they did.
+"""Supervises several receiver processes: starts them, forwards output and signals, merges results.
 
-The receivers are the same command once more, each with its share of the streams.  While not all
-are ready, one that ends takes the others with it: nothing has been received yet.  After that the
-others go on without it, because what they receive comes only once.
+Each receiver runs the same command with its share of the streams.  If one ends before all are
+ready, the others are stopped, since nothing was received yet.  If one ends later, the others
+continue without it, because their data are sent only once.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.02
 LAST_WORDS_S = 1.0
-"""What receivers have written is read for so long when they have ended: a process that one of them
-has started may keep its pipe open."""
+"""How long to read the output of receivers after they have ended: a process that one of them
+started may keep its pipe open."""
 _READ_BYTES = 1 << 16
 _SIGNAL_EXIT = 128
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM)
 _STOPPED = tuple(_SIGNAL_EXIT + number for number in _PASSED_ON)
 _BY_SEVERITY = (1, 4, 8, 3, 5, 2, 6, 7, *_STOPPED)
-"""Which exit code tells most; one of a process that something else ended comes before all."""
+"""Exit codes, most severe first; any other code, as of a killed process, comes before all."""
 
 
 @dataclass
@@ -58,12 +58,12 @@ class _Child:
 
     @property
     def name(self) -> str:
-        """What it is called: as in the names of its sets."""
+        """Name of the receiver, as in the names of its sets."""
         return f"r{self.index}"
 
     def look(self) -> None:
-        """Find out what has become of it."""
-        # It goes when the receiver has enough, which may be at once.
+        """Update `ready` and `exit_code`."""
+        # The receiver removes the file when it ends, which may be before it is seen.
         if self.ready is None:
             with contextlib.suppress(FileNotFoundError):
                 self.ready = json.loads(self.ready_file.read_text())
@@ -77,13 +77,13 @@ class _Child:
             self.process.send_signal(number)
 
     async def end(self) -> None:
-        """Make sure that it has ended."""
+        """Terminate it if it still runs, and wait for its end."""
         if self.process.returncode is None:
             self.process.terminate()
         await self.process.wait()
 
     def pumps(self) -> list[asyncio.Task[None]]:
-        """Begin to pass on what it prints."""
+        """Start to forward its output."""
         pipes = ((self.process.stdout, sys.stdout), (self.process.stderr, sys.stderr))
         return [
             asyncio.create_task(_pass_on_lines(pipe, f"[{self.name}] ", stream))
@@ -99,32 +99,32 @@ class Supervisor:
     Parameters
     ----------
     command
-        Argument list of one of them, but for what is its own.
+        Argument list common to all receivers.
     shares
-        The keys that are each one's own.
+        Configuration keys of each receiver.
     """
 
     command: Sequence[str]
     shares: Sequence[dict[str, int]]
     _children: list[_Child] = field(default_factory=list)
     _caught: list[int] = field(default_factory=list)
-    _told: int = 0
+    _forwarded: int = 0
     _gave_up: bool = False
 
     def run(self, ready_file: Path | None, marked: MarkedRun) -> int:
-        """Run all receivers to their ends.
+        """Run all receivers until they have ended.
 
         Parameters
         ----------
         ready_file
-            Written when all of them are ready, with the ports of all in the order of streams.
+            Written when all receivers are ready, with all ports in the order of the streams.
         marked
-            Told how all have ended.
+            Gets the merged summary.
 
         Returns
         -------
         int
-            The exit code that tells most of those of the receivers; 0 if all ended with that.
+            The most severe exit code of the receivers; 0 if all succeeded.
         """
         return asyncio.run(self._run(ready_file, marked))
 
@@ -155,7 +155,7 @@ class Supervisor:
         return exit_code
 
     async def _watch(self, ready_file: Path | None) -> None:
-        """Pass on signals, and tell when all are ready, until all have ended."""
+        """Forward signals, and announce when all are ready, until all have ended."""
         announced = False
         while self._look(before_ready=not announced):
             if not announced and all(child.ready for child in self._children):
@@ -164,10 +164,10 @@ class Supervisor:
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _look(self, *, before_ready: bool) -> bool:
-        """See who has ended, and tell the others what there is to tell; False when all have."""
-        while self._told < len(self._caught):
-            number = self._caught[self._told]
-            self._told += 1
+        """Forward signals and note receivers that ended; return whether any still runs."""
+        while self._forwarded < len(self._caught):
+            number = self._caught[self._forwarded]
+            self._forwarded += 1
             logger.info("%s: passed on to all receivers", signal.Signals(number).name)
             for child in self._children:
                 child.send(number)
@@ -180,8 +180,8 @@ class Supervisor:
 
     def _note_end(self, child: _Child, *, before_ready: bool) -> None:
         code = child.exit_code
-        told = code in _STOPPED and bool(self._caught)
-        if code == 0 or told or self._gave_up:
+        stopped = code in _STOPPED and bool(self._caught)
+        if code == 0 or stopped or self._gave_up:
             logger.debug("Receiver %s ended with %s", child.name, code)
             return
         died = f"Receiver {child.name} (process {child.process.pid}) ended with exit code {code}"
@@ -214,7 +214,7 @@ class Supervisor:
         report = merge(parts)
         telling = next((child for child in self._children if child.exit_code == exit_code), None)
         if telling is not None and parts[telling.index] is None:
-            # Whatever the others say.
+            # This takes precedence over the summaries of the others.
             report["ended_by"] = EndedBy.ERROR
             report["error"] = (
                 f"receiver {telling.name} (process {telling.process.pid}) ended with exit code "
@@ -237,7 +237,7 @@ class Supervisor:
 async def _start(command: Sequence[str], index: int, share: dict[str, int], folder: Path) -> _Child:
     ready_file, summary_file = folder / f"ready-{index}", folder / f"summary-{index}"
     own = [f"--option={key}={value}" for key, value in share.items()]
-    # Of an option that is given twice the last one counts.
+    # The last of repeated options applies.
     process = await asyncio.create_subprocess_exec(
         *command,
         *own,
@@ -248,7 +248,7 @@ async def _start(command: Sequence[str], index: int, share: dict[str, int], fold
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        # Ctrl-C of a terminal reaches them once, through us.
+        # Ctrl-C in a terminal reaches the receivers only once, forwarded by this process.
         process_group=0,
     )
     return _Child(index, process, ready_file, summary_file)
@@ -258,13 +258,13 @@ def _read_summary(file: Path) -> dict[str, Any] | None:
     try:
         content: dict[str, Any] = json.loads(file.read_text())
     except (FileNotFoundError, ValueError):
-        # It was killed before it wrote it, or while it did.
+        # The receiver was killed before or while it wrote the file.
         return None
     return content
 
 
 async def _pass_on_lines(pipe: asyncio.StreamReader, prefix: str, stream: TextIO) -> None:
-    """Write down what a receiver prints, line by line, with its name in front."""
+    """Forward the output of a receiver line by line, prefixed with its name."""
     decoder, rest = codecs.getincrementaldecoder("utf-8")("replace"), ""
     while content := await pipe.read(_READ_BYTES):
         *whole, rest = (rest + decoder.decode(content)).split("\n")
@@ -275,13 +275,13 @@ async def _pass_on_lines(pipe: asyncio.StreamReader, prefix: str, stream: TextIO
 
 
 def _say(line: str, stream: TextIO) -> None:
-    # That nobody reads it any more must not end an observation.
+    # A closed output must not end an observation.
     with contextlib.suppress(OSError):
         write_line(line, stream)
 
 
 def _worst(codes: Sequence[int]) -> int:
-    """Return the exit code that tells most."""
+    """Return the most severe exit code."""
     failures = [code for code in codes if code]
     unknown = [code for code in failures if code not in _BY_SEVERITY]
     return unknown[0] if unknown else min(failures, key=_BY_SEVERITY.index, default=0)
