@@ -1,4 +1,4 @@
-"""``emu-fetch-model``: bring the telescope model of a deployment to where the receiver reads it."""
+"""``emu-fetch-model``: fetch the telescope model to the folder where the receiver reads it."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _end(_number: int, _frame: FrameType | None) -> NoReturn:
-    # What is open is left and removed on the way out.  Not again while that goes on.
+    # The exit cleans up temporary files; a second SIGTERM must not interrupt that.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise SystemExit(_TERMINATED)
 

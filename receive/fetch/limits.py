@@ -1,4 +1,4 @@
-"""How much an archive may become: unpacked bytes, files, ratio, and the space that is there."""
+"""Limits on unpacking an archive: bytes, number of files, compression ratio, free space."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 
 MAX_UNPACKED_BYTES = 100 << 30
 MAX_FILES = 200_000
-"""A Measurement Set has some 200; one with very many columns and subtables some thousands."""
+"""A Measurement Set has about 200; with very many columns and subtables, some thousands."""
 MAX_RATIO = 300.0
-"""Noise hardly shrinks, flags and constants do; zeros alone reach 1030 in gzip, 7000 in xz."""
+"""Noise hardly compresses; flags and constants do.  Zeros alone reach 1030 in gzip, 7000 in xz."""
 _RATIO_FROM_BYTES = 64 << 20
-"""What is smaller harms nobody, whatever its ratio."""
+"""Below this size an archive does no harm, whatever its ratio."""
 
 
 @dataclass
 class Limits:
-    """The bounds of one archive, and how far it has come towards them.
+    """The limits of one archive, and the amounts counted so far.
 
     Parameters
     ----------
     archive
-        What messages call the archive.
+        Name of the archive in messages.
     archive_bytes
-        Its size.
+        Size of the archive.
     folder
-        Where it is unpacked to.
+        Where it is unpacked.
     """
 
     archive: str
@@ -45,12 +45,12 @@ class Limits:
     files: int = field(default=0, init=False)
 
     def add_bytes(self, count: int) -> None:
-        """Count bytes that came out of the archive; InputError when they are too many."""
+        """Count unpacked bytes; raise InputError when they exceed a limit."""
         self.unpacked_bytes += count
         self.check_bytes(self.unpacked_bytes)
 
     def check_bytes(self, total: int) -> None:
-        """Refuse an archive that becomes `total` bytes, if that is too much."""
+        """Raise InputError if an unpacked size of `total` bytes exceeds a limit."""
         if total > self.max_unpacked_bytes:
             raise InputError(
                 f"{self.archive}: unpacks to more than {format_bytes(self.max_unpacked_bytes)}, so "
@@ -64,7 +64,7 @@ class Limits:
             )
 
     def add_file(self) -> None:
-        """Count a file or folder; InputError when they are too many."""
+        """Count a file or folder; raise InputError when there are too many."""
         self.files += 1
         if self.files > self.max_files:
             raise InputError(
@@ -73,7 +73,7 @@ class Limits:
             )
 
     def check_space(self, needed_bytes: int) -> None:
-        """Refuse to begin what the disk has no room for; OutputError."""
+        """Raise OutputError if the disk has less than `needed_bytes` free."""
         system = os.statvfs(self.folder)
         free_bytes = system.f_bavail * system.f_frsize
         if needed_bytes > free_bytes:

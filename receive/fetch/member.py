@@ -1,4 +1,4 @@
-"""What an archive holds, whatever its format: members, and names that stay where they belong."""
+"""Members of an archive in any format, and the check that their paths stay inside the folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _LONGEST_NAME_BYTES = 255
 _LONGEST_PATH_BYTES = 3500
-"""The kernel takes 4096 with the folder that it is unpacked to."""
+"""The kernel's limit is 4096, including the path of the target folder."""
 _DEEPEST = 64
 _LONGEST_SHOWN = 120
 
@@ -24,11 +24,11 @@ class Member:
     Attributes
     ----------
     parts
-        Its path, checked by `safe_parts`; empty for the archive's own root.
+        Its path, checked by `safe_parts`; empty for the archive's root.
     is_folder
-        Whether it is one; all else is a regular file.
+        Whether it is a folder; otherwise it is a regular file.
     size_bytes
-        Of the file, as the archive says.
+        Size of the file according to the archive.
     open
         Opens the file for reading.
     """
@@ -40,7 +40,7 @@ class Member:
 
 
 def shown_name(name: str) -> str:
-    """Return a member's name for a message: one line, whatever it holds."""
+    """Return a member's name for a message: escaped to one line and shortened."""
     text = ascii(name)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}...'"
 
@@ -51,14 +51,14 @@ def safe_parts(name: str, archive: str) -> tuple[str, ...]:
     Parameters
     ----------
     name
-        As it is in the archive.
+        The path as stored in the archive.
     archive
-        What messages call the archive.
+        Name of the archive in messages.
 
     Raises
     ------
     InputError
-        The path is absolute, has ``..`` in it, holds what no file name should, or is too long.
+        The path is absolute, contains ``..`` or forbidden characters, or is too long or too deep.
     """
     if name.startswith("/"):
         raise _refusal(name, archive, "an absolute path")

@@ -1,8 +1,8 @@
-"""Brings a model into its folder: all of it, or nothing that looks like one.
+"""Fetches a model into its folder; an incomplete set never appears under the final name.
 
-Beside ``NAME`` there are, hidden, ``.NAME.lock`` (held while somebody works there),
-``.NAME.fetching`` (the archive, and the set until it is whole) and ``.NAME.fetched.json`` (which
-archive the set came from, so that it is not fetched twice).
+Hidden files stand next to ``NAME``: ``.NAME.lock`` (held during a fetch), ``.NAME.fetching`` (the
+archive, and the set until it is complete) and ``.NAME.fetched.json`` (the archive that the set came
+from, so that it is not fetched twice).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _PIECE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a fetch may take."""
+    """Limits of a fetch."""
 
     retries: int = RETRIES
     stall_timeout_s: float = STALL_TIMEOUT_S
@@ -51,18 +51,18 @@ class Bounds:
 
 
 def fetch_model(config: Config, folder: Path, bounds: Bounds) -> Path:
-    """Bring the configured model to `folder`; return where it is.
+    """Fetch the configured model into `folder`; return its path.
 
     Raises
     ------
     ConfigError
         ``model.url`` or ``model.name`` cannot be used.
     InputError
-        The archive is not the one it should be, does not hold the set, or must not be unpacked.
+        The archive has the wrong checksum, lacks the set, or must not be unpacked.
     OutputError
-        There is no room, or something else is there already.
+        The disk is full, or something else has the model's name.
     NetworkError
-        It cannot be had.
+        The archive cannot be downloaded.
     """
     name = _name(config)
     source = source_of(config)
@@ -112,8 +112,8 @@ def _fetch(
         bounds.max_ratio,
     )
     found = unpack_set(archive, target.name, unpacked, limits)
-    # The record first: a set that has none counts as somebody else's.  One that is replaced goes
-    # before it, so that no record ever stands beside another archive's set.
+    # Order: move the old set away, write the record, move the new set in.  A set without a record
+    # counts as not ours, and a record must never describe a set from another archive.
     if target.exists():
         target.rename(scratch / "replaced")
     partial = scratch / "record"
@@ -169,7 +169,7 @@ def _remove(scratch: Path) -> None:
 
 
 def _is_same(record: Path, source: Source, sha256: str | None) -> bool:
-    """Tell whether the set that is there came from this archive."""
+    """Return whether the existing set came from this archive."""
     try:
         content: Any = json.loads(record.read_text())
         if sha256 is not None:
@@ -192,7 +192,7 @@ def _archive(source: Source, scratch: Path, bounds: Bounds) -> Path:
         retries=bounds.retries,
         stall_timeout_s=bounds.stall_timeout_s,
         timeout_s=bounds.timeout_s,
-        # No archive is larger than what is in it by more than its headers.
+        # An archive exceeds its content only by its headers.
         largest_bytes=bounds.max_unpacked_bytes,
     )
     return target

@@ -1,4 +1,4 @@
-"""Where a model's archive comes from: ``model.url``, or the sample in the image."""
+"""Source of a model's archive: ``model.url``, or the sample in the image."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _ACCEPTED = "http://..., https://..., file:///..., or a path"
 
 @dataclass(frozen=True)
 class Source:
-    """Where an archive is.
+    """Location of an archive.
 
     Attributes
     ----------
     url
         For http and https, else None.
     path
-        In a file system, else None.
+        For a local file, else None.
     shown
-        What messages call it; without credentials.
+        Its name in messages, without credentials.
     """
 
     url: str | None
@@ -42,19 +42,19 @@ class Source:
 
     @property
     def identity(self) -> str:
-        """What tells it from another one, without giving a credential away."""
+        """Hash that identifies the source without revealing credentials."""
         return hashlib.sha256((self.url or str(self.path)).encode()).hexdigest()
 
 
 def source_of(config: Config) -> Source:
-    """Return where the configured model is.
+    """Return the source of the configured model.
 
     Raises
     ------
     ConfigError
-        The URL cannot be used, or there is none and no sample either.
+        The URL cannot be used, or neither a URL nor a sample is given.
     InputError
-        There is no such file.
+        The file does not exist.
     """
     url = config.model.url
     if url is None:

@@ -1,4 +1,4 @@
-"""Takes one Measurement Set out of an archive."""
+"""Unpacks one Measurement Set from an archive."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from receive.fetch.member import Member
 
 TABLE = "table.dat"
-"""Every casacore table is a folder that has one."""
+"""File that every folder of a casacore table contains."""
 _PIECE_BYTES = 1 << 18
 _MOST_SHOWN = 10
 
@@ -29,7 +29,7 @@ _SET_ENTRY_BYTES = 100
 
 @dataclass
 class _Contents:
-    """What an archive holds, by paths, and what of it was asked for."""
+    """The paths in an archive, and those in it that have the name of the set (`found`)."""
 
     files: set[str] = field(default_factory=set)
     folders: set[str] = field(default_factory=set)
@@ -38,12 +38,12 @@ class _Contents:
     _bytes: int = 0
 
     def add(self, member: Member, archive: str) -> None:
-        """Take a member in.
+        """Add a member.
 
         Raises
         ------
         InputError
-            There is a file of its name already, or the names take too much memory.
+            Its path is already in use, or the names take too much memory.
         """
         *folders, path = itertools.accumulate(member.parts, "{}/{}".format)
         if member.is_folder:
@@ -69,7 +69,7 @@ class _Contents:
         to.update(new)
 
     def sets(self) -> list[str]:
-        """Return the Measurement Sets: tables that are not in another one."""
+        """Return the Measurement Sets: tables that are not inside another table."""
         return sorted(
             table or "."
             for table in self.tables
@@ -82,30 +82,30 @@ class _Contents:
 
 
 def unpack_set(path: Path, name: str, folder: Path, limits: Limits) -> Path:
-    """Unpack the Measurement Set `name`, at whatever depth it is.
+    """Unpack the Measurement Set `name`, at any depth in the archive.
 
     Parameters
     ----------
     path
         The archive.
     name
-        The set's.
+        Folder name of the set.
     folder
         An empty folder to unpack to.
     limits
-        Of what the archive may become.
+        Limits of the archive.
 
     Returns
     -------
     Path
-        Where it is now, in `folder`.
+        Path of the unpacked set, in `folder`.
 
     Raises
     ------
     InputError
-        The archive does not hold the set, or must not be unpacked.
+        The archive lacks the set, or must not be unpacked.
     OutputError
-        There is no room for it.
+        The disk is full.
     """
     contents = _Contents()
     progress = Progress("unpacking the model", None, "B")

@@ -1,7 +1,7 @@
 """The interface to the correlator: items and records of its heaps, times, and payloads.
 
-`items` is the item table, `records` the layout of the data and its codes, `times` the exact way
-between times on the wire and in a Measurement Set, `payload` what a consumer gets.
+`items` has the item table, `records` the record layout and its encodings, `times` the exact
+conversion between times on the wire and in a Measurement Set, `payload` what a consumer gets.
 """
 
 from __future__ import annotations

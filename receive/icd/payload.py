@@ -1,4 +1,4 @@
-"""What a consumer gets: one integration, its parts as they came, and the whole when asked."""
+"""What a consumer gets: one integration, as parts by stream, or as whole arrays on request."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class PayloadPart:
     Attributes
     ----------
     first_channel : int
-        Where the part begins in the payload's channels, from 0.
+        Index of the part's first channel among the payload's channels, from 0.
     channel_count : int
         Number of channels in the part.
     records : structured ndarray, (channel_count, baselines)
-        A view of the records (`receive.icd.records.RECORD_DTYPE`) where they were received,
-        not a copy: valid until the consumer returns.  Undefined where not `present`.
+        A view of the records (`receive.icd.records.RECORD_DTYPE`) in the receive buffer, valid
+        until the consumer returns.  Undefined if not `present`.
     present : bool
-        Whether the heap came.
+        Whether the heap was received.
     """
 
     first_channel: int
@@ -41,27 +41,26 @@ class PayloadPart:
 
 
 class Payload:
-    """One integration as it was received: all channels of this receiver, or of one heap.
+    """One integration as received: all channels of this receiver, or of one heap.
 
-    `parts` are views of the receiver's buffers and are valid until ``consume`` returns; the
-    arrays (`visibilities`, `flags`, `correlated_data_fraction`, `time_centroid_indices`) are
-    copies, assembled when they are first asked for, and may be kept.  Ask while the parts are
-    valid.
+    `parts` are views of the receiver's buffers and are valid until ``consume`` returns.  The arrays
+    (`visibilities`, `flags`, `correlated_data_fraction`, `time_centroid_indices`) are copies,
+    assembled at first access, which must happen while the parts are valid; they may be kept.
 
     Parameters
     ----------
     timestamp_count, timestamp_fraction : int
         Centre of the integration, s since the UNIX epoch and units of 2^-32 s.
     channel_id : int
-        Number of the first channel in the sender's whole set.
+        Number of the first channel among all channels of the sender.
     channel_count, baseline_count : int
         Numbers of channels and of baselines.
     parts : sequence of PayloadPart
-        What came, by stream; channels that no part covers count as absent.
+        One per stream; channels that no part covers count as absent.
     scan_id, hardware_id, polarisation_id, phase_bin_id, phase_bin_count : int
         Values of the items with these names.
     model_index : int or None
-        Index of the integration in the model, None where the model does not hold this time.
+        Index of the integration in the model; None if the model does not contain this time.
     """
 
     def __init__(
@@ -126,27 +125,27 @@ class Payload:
 
     @property
     def complete(self) -> bool:
-        """Whether every channel came."""
+        """Whether all channels were received."""
         return sum(part.channel_count for part in self.parts if part.present) == self.channel_count
 
     @cached_property
     def visibilities(self) -> NDArray[np.complex64]:
-        """Visibilities, complex64 (channels, baselines, 4); 0 where nothing came."""
+        """Visibilities, complex64 (channels, baselines, 4); 0 where no data were received."""
         return self._assemble("VIS", np.complex64, (VIS_SLOT_COUNT,))
 
     @cached_property
     def correlated_data_fraction(self) -> NDArray[np.uint8]:
-        """FD, uint8 (channels, baselines); 0 where nothing came."""
+        """FD, uint8 (channels, baselines); 0 where no data were received."""
         return self._assemble("FD", np.uint8)
 
     @cached_property
     def time_centroid_indices(self) -> NDArray[np.int8]:
-        """TCI, int8 (channels, baselines); 0 where nothing came."""
+        """TCI, int8 (channels, baselines); 0 where no data were received."""
         return self._assemble("TCI", np.int8)
 
     @cached_property
     def flags(self) -> NDArray[np.bool_]:
-        """True where nothing came, bool (channels, baselines)."""
+        """True where no data were received, bool (channels, baselines)."""
         absent = np.ones((self.channel_count, self.baseline_count), np.bool_)
         for part in self.parts:
             if part.present:
@@ -157,7 +156,7 @@ class Payload:
         self, field: str, dtype: DTypeLike, item_shape: tuple[int, ...] = ()
     ) -> NDArray[Any]:
         shape = (self.channel_count, self.baseline_count, *item_shape)
-        # Zeroing memory that is about to be overwritten would cost a third of the time.
+        # Zeroing memory that is then overwritten would take a third of the time.
         whole = np.empty(shape, dtype) if self.complete else np.zeros(shape, dtype)
         for part in self.parts:
             if part.present:

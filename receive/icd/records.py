@@ -1,4 +1,4 @@
-"""Records of the data item: their layout, and the codes of weight and time centroid in them.
+"""Records of the data item: their layout, and the encoding of weight and time centroid.
 
 A record is one channel of one baseline: TCI (time centroid index), FD (fraction of data), on
 SKA-Mid also CCI, and four visibilities.  All functions work on whole arrays.
@@ -34,34 +34,34 @@ RECORD_DTYPE: Mapping[Telescope, np.dtype[Any]] = MappingProxyType(
 
 FD_MAX = 255
 SMALLEST_SENT = (0.5 / FD_MAX) ** 2
-"""A fraction of less than this would be 0 in FD, which means flagged: the smallest code is sent."""
+"""A smaller fraction would round to FD 0, which means flagged; FD 1 is sent instead."""
 
 WEIGHT_SLACK = 1e-4
-"""By this part a weight may be above that of a full record: it was computed in single precision."""
+"""Relative excess allowed over the weight of a full record, for single-precision rounding."""
 
 TCI_MIN, TCI_MAX = -128, 127
 TCI_STEPS = 256
-"""A step of TCI is this part of the integration."""
+"""TCI steps per integration."""
 
 CORR_TYPE_NAMES: Mapping[int, str] = MappingProxyType(
     {5: "RR", 6: "RL", 7: "LR", 8: "LL", 9: "XX", 10: "XY", 11: "YX", 12: "YY"}
 )
-"""CORR_TYPE of a Measurement Set (casacore's Stokes numbers) for what a correlator makes."""
+"""Products of a correlator by their CORR_TYPE in a Measurement Set (casacore's Stokes numbers)."""
 
 _LINEAR = range(9, 13)
 
 VIS_SLOT: Mapping[int, int] = MappingProxyType(
     {corr_type: (corr_type - 5) % VIS_SLOT_COUNT for corr_type in CORR_TYPE_NAMES}
 )
-"""Slot of VIS that each CORR_TYPE takes: RR RL LR LL and XX XY YX YY are 0, 1, 2, 3."""
+"""VIS slot of each CORR_TYPE: RR RL LR LL and XX XY YX YY are 0, 1, 2, 3."""
 
 FRACTION_OF_FD: NDArray[np.float64] = (np.arange(FD_MAX + 1) / FD_MAX) ** 2
-"""The fraction of data that was correlated, for each value of FD; float64 (256,)."""
+"""Fraction of data correlated, for each value of FD; float64 (256,)."""
 FRACTION_OF_FD.setflags(write=False)
 
 
 def vis_slots(corr_types: Sequence[int]) -> NDArray[np.intp]:
-    """Return the slots of VIS that the polarisations of a Measurement Set take.
+    """Return the VIS slots of a Measurement Set's polarisations.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def vis_slots(corr_types: Sequence[int]) -> NDArray[np.intp]:
     Raises
     ------
     InputError
-        If one is not a product of two feeds (Stokes I, say), or two want the same slot.
+        If one is not a product of two feeds (Stokes I, for example), or two have the same slot.
     """
     unknown = [corr_type for corr_type in corr_types if corr_type not in VIS_SLOT]
     if unknown:
@@ -95,21 +95,21 @@ def vis_slots(corr_types: Sequence[int]) -> NDArray[np.intp]:
 
 
 def fd_from_fraction(fraction: ArrayLike) -> NDArray[np.uint8]:
-    """Encode fractions of correlated data, of records that are not flagged.
+    """Encode fractions of correlated data of unflagged records.
 
     Parameters
     ----------
     fraction : array_like of float
-        Valid samples over all samples.  Beyond 0..1 is clipped, NaN is 0.
+        Valid samples over all samples; clipped to 0..1, NaN counts as 0.
 
     Returns
     -------
     ndarray of uint8
-        ``clip(round(255 sqrt(fraction)), 1, 255)``.  Decoded it differs from `fraction` by at
-        most ``sqrt(fraction)/255 + 1/(4 x 255^2)``, or by ``1/255^2`` for the smallest ones
-        (under ``1/510^2``), which are sent as 1 because 0 would flag them.
+        ``clip(round(255 sqrt(fraction)), 1, 255)``.  The decoded value differs from `fraction` by
+        at most ``sqrt(fraction)/255 + 1/(4 x 255^2)``, or by ``1/255^2`` for fractions under
+        ``1/510^2``, which are sent as 1 because 0 means flagged.
     """
-    # In float64: in float32 the rounding of values half-way between two codes could go astray.
+    # float64, since float32 could misround values half-way between two codes.
     clipped = np.clip(np.nan_to_num(np.asarray(fraction, np.float64), nan=0.0), 0.0, 1.0)
     fd: NDArray[np.uint8] = np.maximum(np.rint(FD_MAX * np.sqrt(clipped)), 1).astype(np.uint8)
     return fd
@@ -132,9 +132,9 @@ def fd_from_weights(
     ----------
     flag : ndarray of bool, (..., channels, polarisations)
     weight_spectrum : ndarray of float, same shape, or None
-        None stands for fully correlated data.
+        None means fully correlated data.
     channel_width_hz : array_like, broadcast against (..., channels)
-        Hz; the sign does not matter.
+        Hz; the sign is ignored.
     exposure_s : array_like, broadcast against (..., channels)
         Seconds.
 
@@ -185,7 +185,7 @@ def tci_from_centroid(
     tci : ndarray of int8
         Offset from the middle in units of interval/256; 0 where the centroid is not finite.
     clipped : bool
-        Whether any was outside -128..127 and was clipped.
+        Whether any value was clipped to -128..127.
     """
     offset_s = np.asarray(time_centroid_mjd_s, np.float64) - np.asarray(time_mjd_s, np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -207,11 +207,11 @@ def centroid_from_tci(
     ----------
     tci : ndarray of int8, (channels, baselines)
     weight : ndarray of float, (channels, baselines)
-        The fraction of data of records that are not flagged, 0 of the others.
+        Fraction of data of unflagged records, 0 for flagged ones.
     time_mjd_s : float
         Middle of the integration, MJD seconds.
     interval_s : float
-        Its length, seconds.
+        Length of the integration, seconds.
 
     Returns
     -------

@@ -1,13 +1,13 @@
-"""Times on the wire and in a Measurement Set, and the exact way between them.
+"""Times on the wire and in a Measurement Set, and the exact conversion between them.
 
 On the wire a time is a count of seconds since the UNIX epoch and a fraction in units of 2^-32 s;
-together they are one number of *ticks*, ``count << 32 | fraction``.  A Measurement Set holds MJD
-seconds, UTC, in float64.  Both count 86,400 seconds to each day, so one is the other plus a
-constant, and a leap second, 23:59:60, is the same number as the second after it.
+together they are a number of *ticks*, ``count << 32 | fraction``.  A Measurement Set holds MJD
+seconds, UTC, in float64.  Both count 86,400 seconds per day, so they differ by a constant, and a
+leap second, 23:59:60, has the same number as the second after it.
 
 From 1970 to 2106 a float64 of MJD seconds is a whole multiple of 2^-21 s, therefore of a tick:
 MJD seconds to ticks and back is exact.  Ticks to MJD seconds rounds once, to the nearest float64,
-which is off by half a unit in the last place at most (2^-21 s, 0.48 us).
+with an error of at most half a unit in the last place (2^-21 s, 0.48 us).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MJD_UNIX_EPOCH_S = 40587 * 86400
 DAY_S = 86400
 TICKS_PER_S = 1 << 32
 COUNT_LIMIT = 1 << 32
-"""The count of seconds is an unsigned 32-bit number: it ends in February 2106."""
+"""The count of seconds is an unsigned 32-bit number: it overflows in February 2106."""
 
 _FRACTION_MASK = TICKS_PER_S - 1
 _TICK_S = 1.0 / TICKS_PER_S
@@ -52,7 +52,7 @@ def ticks_from_mjd_s(mjd_s: float | NDArray[Any]) -> int | NDArray[np.uint64]:
     Raises
     ------
     InputError
-        If a time is outside what the interface can carry (1970 to 2106) or is not a number.
+        If a time is outside the range of the interface (1970 to 2106) or is not a number.
     """
     # The difference is exact: both are multiples of 2^-21 s and the result is below 2^32 s.
     unix_s = np.asarray(mjd_s, np.float64) - MJD_UNIX_EPOCH_S
@@ -156,17 +156,17 @@ def unix_s_from_mjd_s(mjd_s: float) -> float:
 
 
 def mjd_s_from_iso(text: str) -> float:
-    """Read a UTC time such as ``2026-11-21T10:45:00.5``; the time of day may be left out.
+    """Parse a UTC time such as ``2026-11-21T10:45:00.5``; the time of day is optional.
 
     Returns
     -------
     float
-        MJD seconds, the nearest float64.  A leap second, 23:59:60, is the second after it.
+        MJD seconds, the nearest float64.  A leap second, 23:59:60, equals the second after it.
 
     Raises
     ------
     InputError
-        If the text is not such a time.
+        If the text is not a valid time.
     """
     matched = _ISO.fullmatch(text)
     if matched is None:
@@ -186,7 +186,7 @@ def mjd_s_from_iso(text: str) -> float:
 
 
 def iso_from_mjd_s(mjd_s: float) -> str:
-    """Return MJD seconds as a UTC time for people, such as ``2026-11-21T10:45:00.500000``."""
+    """Format MJD seconds as a UTC time such as ``2026-11-21T10:45:00.500000``."""
     try:
         time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=mjd_s - MJD_UNIX_EPOCH_S)
     except (OverflowError, ValueError):
