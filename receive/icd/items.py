@@ -1,7 +1,7 @@
-"""SPEAD items of the correlator interface: identifiers, types, and which heap carries which.
+"""SPEAD items of the correlator interface: identifiers, types, and the heaps that carry them.
 
-The one place that knows the item numbers.  Two item sets exist: SKA-Low's, whose start-of-stream
-heap carries everything but time and data, and SKA-Mid's, whose data heaps each carry everything.
+Item numbers are defined only here.  There are two item sets: SKA-Low's, whose start-of-stream heap
+carries all items except the data, and SKA-Mid's, whose data heaps each carry all items.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 IMMEDIATE_BYTES = 6
-"""A value travels inside its item pointer when it fits the 48 bits that SPEAD-64-48 has there."""
+"""A value that fits into the 48 bits of a SPEAD-64-48 item pointer is sent inside it."""
 
 
 class ItemId(IntEnum):
@@ -51,7 +51,7 @@ class Item:
     dtype : numpy.dtype
         Type of one value, always little-endian; the record for the data.
     doc : str
-        What it says: the description in the descriptor and in the reference.
+        Description in the item's descriptor and in the reference.
     axes : tuple of str
         Names of the axes, slowest first; empty for a single value.
     """
@@ -64,12 +64,12 @@ class Item:
 
     @property
     def immediate(self) -> bool:
-        """Whether the value travels in the item pointer instead of the heap's payload."""
+        """Whether the value is sent in the item pointer instead of the heap's payload."""
         return not self.axes and self.dtype.itemsize <= IMMEDIATE_BYTES
 
     @property
     def type_name(self) -> str:
-        """Type as the reference prints it: ``<u4``, or the fields of a record."""
+        """Type as shown in the reference: ``<u4``, or the fields of a record."""
         if self.dtype.names is None:
             return self.dtype.str
         fields = (f"{name} {_field_type(self.dtype[name])}" for name in self.dtype.names)
@@ -78,7 +78,7 @@ class Item:
 
 @dataclass(frozen=True)
 class ItemSet:
-    """What one telescope's heaps carry.
+    """The items of one telescope's heaps.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""`Integration`: the one shape of an integration that is not on the wire."""
+"""`Integration`: the form of an integration everywhere but on the wire."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 VALUE_BYTES = 8 + 1 + 4
-"""What a visibility takes in an integration: complex64, its flag, its weight."""
+"""Size of a visibility in an integration: complex64, flag and weight."""
 
 
 @dataclass(frozen=True, eq=False)
 class Integration:
-    """What a set holds, or is to hold, of one integration, baselines in the model's order.
+    """The data of one integration of a set, with baselines in the model's order.
 
-    A reader or a simulator makes one, a writer or a sender takes it.
+    Made by a reader or a simulator, used by a writer or a sender.
 
     Attributes
     ----------
@@ -50,17 +50,17 @@ class Integration:
     exposure_s: float
 
     def weights(self, channel_width_hz: NDArray[np.float64]) -> NDArray[np.floating]:
-        """Return `weight_spectrum`, or where there is none the weights of complete data.
+        """Return `weight_spectrum`, or the weights of complete data if it is None.
 
         Parameters
         ----------
         channel_width_hz : ndarray of float64, (channels,)
-            The sign does not matter.
+            The sign is ignored.
 
         Returns
         -------
         ndarray of float32 or float64, (baselines, channels, polarisations)
-            0 where there is a flag, if there is no `weight_spectrum`.
+            Without `weight_spectrum`, 0 where flagged.
         """
         if self.weight_spectrum is not None:
             return self.weight_spectrum

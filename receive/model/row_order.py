@@ -1,8 +1,13 @@
-"""In which order the baselines of a set come, when its integrations need not agree.
+"""Order of the baselines of a set whose integrations may have different baselines or orders.
 
 A baseline is a pair of antennas and a number: the k-th row of that pair within its integration.
+<<<<<<< HEAD
 Here pairs are packed into one integer, repeats are numbered, and the union over all integrations
 is put in order.
+=======
+Pairs are packed into one integer, repeats are numbered, and the union over all integrations is
+ordered.  Used only by `receive.model.rows`.
+>>>>>>> 26a7087 (Texts of model, sizing and the SPEAD items in plain English)
 """
 
 from __future__ import annotations
@@ -33,7 +38,7 @@ def unpack(code: Ints) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
 
 
 def repeat_numbers(group: NDArray[Any], code: Ints) -> Ints:
-    """Return the number of each code among its repeats in its group: from 0, as they come."""
+    """Return the number of each code among its repeats in its group, from 0 in array order."""
     # lexsort is stable, so equal pairs stay in order.
     order = np.lexsort((code, group))
     sorted_code, sorted_group = code[order], group[order]
@@ -48,14 +53,14 @@ def repeat_numbers(group: NDArray[Any], code: Ints) -> Ints:
 
 @dataclass(frozen=True, eq=False)
 class BaselineOrder:
-    """The baselines of a set in order, and where each belongs.
+    """The ordered baselines of a set, and the baseline index of each row.
 
     Attributes
     ----------
     antenna1, antenna2 : ndarray of int32, (baselines,)
         The baselines.
     pattern_slots : tuple of ndarray of intp
-        For each pattern, the baselines that its rows are of.
+        For each pattern, the baseline indices of its rows.
     loose_slots : ndarray of intp, (loose rows,)
         The same for rows of irregular integrations.
     """
@@ -85,7 +90,7 @@ class BaselineOrder:
         bounds = np.cumsum(lengths)
         code = np.concatenate([*patterns, loose_code])
         time = np.concatenate([np.repeat(first_time, lengths), loose_time])
-        # Each pattern is an integration of its own, and so is each time of loose rows.
+        # Each pattern, and each time of loose rows, is a separate integration.
         sequences = np.arange(len(patterns))
         times, loose_sequence = np.unique(loose_time, return_inverse=True)
         sequence = np.concatenate(
@@ -97,7 +102,7 @@ class BaselineOrder:
         repeats = int(numbers.max()) + 1
         baselines, baseline = np.unique(pair * repeats + numbers, return_inverse=True)
 
-        # A sequence holds each baseline at most once: one as long as the union has them all.
+        # A sequence holds each baseline at most once, so one as long as the union is complete.
         complete = np.flatnonzero(np.bincount(sequence) == len(baselines))
         if complete.size:
             sequence_time = np.concatenate([first_time, times])

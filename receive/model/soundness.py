@@ -1,4 +1,4 @@
-"""Whether the numbers of a model are such that an observation can be received with them."""
+"""Checks that the values of a model are usable for receiving an observation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def check_sound(model: TelescopeModel, name: str) -> None:
-    """Refuse a model with a number that nothing can be received with.
+    """Refuse a model with an unusable value.
 
     Parameters
     ----------

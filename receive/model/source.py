@@ -1,4 +1,4 @@
-"""Where a telescope model comes from, and what the sets of its observation are made after."""
+"""Source of a telescope model, and of the template for the sets of its observation."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 class ModelSource(ABC):
-    """What a telescope model is made of.  ``str()`` names it in messages; it can be pickled.
+    """Source of a telescope model, which keeps a reference to it.
 
-    A model knows its source, so that whoever has the one needs nothing to find the other.
+    ``str()`` gives its name in messages; it can be pickled.
     """
 
     @property
     @abstractmethod
     def folder(self) -> Path | None:
-        """The Measurement Set, which no output may replace; None if the model is made of none."""
+        """The Measurement Set, which no output may replace; None without one."""
 
     @abstractmethod
     def model(self) -> TelescopeModel:
@@ -30,11 +30,11 @@ class ModelSource(ABC):
         Raises
         ------
         InputError
-            If it cannot be made, or nothing can be received with its numbers.
+            If it cannot be made, or its values are unusable.
         ConfigError
-            If the source does not have what is chosen of it.
+            If the source lacks what the configuration selects.
         """
 
     @abstractmethod
     def template(self) -> AbstractContextManager[Path]:
-        """Lend a Measurement Set that has the subtables of new sets, with all channels."""
+        """Provide a Measurement Set with the subtables for new sets, with all channels."""

@@ -1,4 +1,4 @@
-"""From the time scales in which sets hold their times to UTC, which is what travels.
+"""Converts times from the time scales used in sets to UTC, which is used on the wire.
 
 Names are casacore's, with its synonyms.  TT - TAI is a constant, TAI - UTC a table of leap seconds,
 UT1 - TAI a table of the IERS (see `receive.model.earth`), TDB - TT a series of 2 ms at most.
@@ -24,7 +24,7 @@ _CONVERTED = (UTC, "TAI", "TT", "UT1", "TDB")
 
 
 def known_scale(name: str) -> str:
-    """Return the one name of a time scale.
+    """Return the canonical name of a time scale.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""Which times of a set's rows are one integration: equal ones, and those that differ by rounding.
+"""Groups row times into integrations: equal times, and times that differ only by rounding.
 
-Times that went through single precision, days or another time scale come back a little apart from
-row to row.  Times within a small part of INTERVAL of the first of them are one integration, unless
-that would put a baseline into it twice that no single time has twice: then they are several.
+Times converted through single precision, days or another time scale may differ slightly from row to
+row.  Times within a small fraction of INTERVAL after the first are one integration, unless they
+have more rows than an integration can have: then they are separate integrations.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 ROUNDING_INTERVALS = 0.01
-"""Times that are so near to each other, in INTERVAL, are one integration."""
+"""Largest difference of times within an integration, as a fraction of INTERVAL."""
 
 
 @dataclass
 class TimeGroups:
-    """Times of rows, collected in slices, and the integration that each is of.
+    """Times of rows, collected in slices, and the integration of each.
 
     Attributes
     ----------
     largest_s : float
-        The largest difference of two times of one integration; 0 where none differ.
+        Largest difference of times within one integration; 0 if none differ.
     """
 
     largest_s: float = 0.0
@@ -48,18 +48,18 @@ class TimeGroups:
             self._near_s = min(self._near_s, float(usable.min()) * ROUNDING_INTERVALS)
 
     def any_near(self) -> bool:
-        """Tell, when all rows were added, whether any times may be one integration."""
+        """Return, once all rows are added, whether different times may be one integration."""
         times, rows = (np.concatenate(columns) for columns in zip(*self._pieces, strict=True))
         self._times, which = np.unique(times, return_inverse=True)
         self._rows = np.bincount(which, weights=rows).astype(np.int64)
         return bool((np.diff(self._times) <= self._near_s).any()) and np.isfinite(self._near_s)
 
     def add_baselines(self, antenna1: NDArray[Any], antenna2: NDArray[Any]) -> None:
-        """Add the antenna numbers of rows, of all of them if times may be one integration."""
+        """Add antenna numbers of rows; those of all rows are needed before `join`."""
         self._baselines.append(np.unique(pack(antenna1, antenna2)))
 
     def join(self) -> None:
-        """Find the integrations, when all baselines were added."""
+        """Find the integrations, once all baselines are added."""
         baselines = len(np.unique(np.concatenate(self._baselines)))
         most_rows = max(baselines, int(self._rows.max()))
         self._common = self._times.copy()
@@ -75,7 +75,7 @@ class TimeGroups:
             first = last
 
     def of(self, time: Floats) -> Floats:
-        """Return the time of the integration that each of these times is of."""
+        """Return the time of the integration to which each time belongs."""
         if not self.largest_s:
             return time
         return np.asarray(self._common[np.searchsorted(self._times, time)])

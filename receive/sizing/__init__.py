@@ -1,6 +1,6 @@
-"""How many receivers, cores, disks and ports a telescope takes, from costs that were measured.
+"""Number of receivers, cores, disks and ports that a telescope needs, from measured costs.
 
-`shape` does the arithmetic of bytes, heaps and packets; `costs` holds what `make sizing` measured
-and fitted; `model` brings the two together; `telescopes` and `page` make the table of the
-reference; `report` says it to people.
+`shape` computes bytes, heaps and packets; `costs` holds the fit to the measurements of
+`make sizing`; `model` combines the two; `telescopes` and `page` make the table of the reference;
+`report` formats the result.
 """

@@ -1,4 +1,4 @@
-"""Sizes as people read them."""
+"""Text output of a sizing."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ BITS = 8
 
 
 def number(value: float) -> str:
-    """Return a number with as many digits as a plan needs."""
+    """Format a number, with decimals only below 100."""
     if value >= _FEW * _FEW:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= _FEW else f"{value:.2g}"
 
 
 def plural(count: int, thing: str, which: str = "") -> str:
-    """Return ``1 receiver`` or ``2 receivers``, and which."""
+    """Return ``1 receiver`` or ``2 receivers``, followed by `which`."""
     return f"{count:,} {thing}{'s' * (count != 1)}{which}"
 
 
@@ -33,7 +33,7 @@ def error_band(costs: Costs) -> str:
 
 
 def rate_line(shape: Shape, needed: Requirement) -> str:
-    """Describe what comes and what is written."""
+    """Describe the rates received and written."""
     written = f"; {format_bytes(needed.set_bytes_per_s)}/s to the disk"
     return (
         f"rate     {format_bytes(needed.wire_bytes_per_s)}/s from the network, "
@@ -42,7 +42,7 @@ def rate_line(shape: Shape, needed: Requirement) -> str:
 
 
 def lines(shape: Shape, needed: Requirement, site: Site, costs: Costs) -> list[str]:
-    """Describe what a shape takes, in lines like those of ``emu-recv --check``."""
+    """Describe the resources that a shape needs, in the format of ``emu-recv --check``."""
     low, high = needed.cpu_range
     holders = [plural(needed.ports, "port", f" of {site.port_bytes_per_s * BITS / 1e9:g} Gb/s")]
     if needed.disks:
@@ -68,5 +68,5 @@ def lines(shape: Shape, needed: Requirement, site: Site, costs: Costs) -> list[s
 
 
 def costs_line(costs: Costs) -> str:
-    """Say whose costs these are, and how good."""
+    """Return when and where the costs were measured, and the error of a prediction."""
     return f"costs    measured {costs.date} on {costs.machine}; {error_band(costs)}"
