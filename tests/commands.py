@@ -71,6 +71,12 @@ class RunningReceiver:
         """What it has written to standard error so far."""
         return self.log_path.read_text()
 
+    @property
+    def last_line(self) -> str:
+        """What it says of the whole run when it ends."""
+        (line,) = [line for line in self.log.splitlines() if line.startswith("received ")]
+        return line
+
     def wait(self, timeout_s: float = TIMEOUT_S) -> int:
         """Wait for its end; return the exit code."""
         return self.process.wait(timeout_s)

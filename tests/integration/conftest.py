@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.integration.monitored import INTEGRATIONS, Monitored
 from tests.integration.recorder import Recorder
 from tests.integration.running import Running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from tests.commands import RunningReceiver
     from tests.integration.senders import Observation
+    from tests.simulated import SimulatedSets
 
 
 @pytest.fixture
@@ -43,3 +45,23 @@ def started() -> Iterator[list[RunningReceiver]]:
         if receiver.process.poll() is None:
             receiver.process.terminate()
             receiver.wait()
+
+
+@pytest.fixture
+def three_streams(simulated_set: SimulatedSets) -> Path:
+    """28 baselines x 12 channels, which are 3 streams of 4."""
+    return simulated_set(num_antennas=8, integrations=INTEGRATIONS, channels=12)
+
+
+@pytest.fixture
+def monitored(
+    tmp_path: Path, three_streams: Path, started: list[RunningReceiver]
+) -> Callable[..., Monitored]:
+    """Return a function that starts a receiver with a monitor."""
+
+    def start(values: Mapping[str, Any] | None = None, **how: Any) -> Monitored:
+        made = Monitored(tmp_path, three_streams, values or {}, **how)
+        started.append(made.receiver)
+        return made
+
+    return start

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tests.exposition import Family
 
 STREAMS = {"transmission.channels_per_stream": 4}
+INTEGRATIONS = 12
+"""Of the set `three_streams`."""
 
 
 def free_port(count: int = 1) -> int:

@@ -13,40 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from receive.stream.network.sockets import interface_addresses
 from tests.commands import BIN, RunningReceiver, options, run, send
-from tests.integration.monitored import STREAMS, Monitored, free_port, total
+from tests.integration.monitored import INTEGRATIONS, STREAMS, Monitored, total
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from tests.simulated import SimulatedSets
 
 
-INTEGRATIONS, GROUPS = 12, 3
-TOKEN = "three-hidden-words"  # noqa: S105 (of this test)
-
-
-@pytest.fixture(scope="module")
-def simulated(simulated_set: SimulatedSets) -> Path:
-    """28 baselines x 12 channels, which are 3 streams."""
-    return simulated_set(num_antennas=8, integrations=INTEGRATIONS, channels=12)
-
-
-@pytest.fixture
-def monitored(tmp_path: Path, simulated: Path, started: list[RunningReceiver]) -> Any:
-    def start(values: Mapping[str, Any] | None = None, **how: Any) -> Monitored:
-        made = Monitored(tmp_path, simulated, values or {}, **how)
-        started.append(made.receiver)
-        return made
-
-    return start
+GROUPS = 3
 
 
 def test_it_is_alive_before_it_is_ready_and_not_ready_when_it_closes(
-    monitored: Any, simulated: Path, tmp_path: Path
+    monitored: Any, three_streams: Path, tmp_path: Path
 ) -> None:
     command = ["sh", "-c", f"while [ ! -e {tmp_path}/go-on ]; do sleep 0.02; done"]
     running = monitored({"consumer.command": json.dumps(command)}, ready=False)
@@ -59,7 +40,7 @@ def test_it_is_alive_before_it_is_ready_and_not_ready_when_it_closes(
     wait_until(ready_file.exists, "it says so to all")
     running.receiver.ports = json.loads(ready_file.read_text())["ports"]
     assert running.ask("/readyz")[1] == "ready\n"
-    assert send(running.receiver, simulated, STREAMS).returncode == 0
+    assert send(running.receiver, three_streams, STREAMS).returncode == 0
     wait_until(lambda: running.status("/readyz") == 503, "it closes")
     assert running.ask("/readyz")[1] == "closing: nothing is received any more\n"
     assert running.status("/healthz") == 200
@@ -76,7 +57,7 @@ def test_it_is_alive_before_it_is_ready_and_not_ready_when_it_closes(
     assert running.status("/healthz") is None
 
 
-def test_metrics_add_up_and_are_the_ledger(monitored: Any, simulated: Path) -> None:
+def test_metrics_add_up_and_are_the_ledger(monitored: Any, three_streams: Path) -> None:
     running = monitored({"reception.max_scans": 0, "reception.idle_timeout": 0})
     # Of the second stream everything is sent to where nobody listens.
     first, _, third = running.receiver.ports
@@ -86,7 +67,7 @@ def test_metrics_add_up_and_are_the_ledger(monitored: Any, simulated: Path) -> N
         endpoints = ",".join(f"127.0.0.1:{port}" for port in (first, lost, third))
         for scan in (1, 2):
             values = {"transmission.endpoints": endpoints, "transmission.scan_id": scan}
-            assert send(running.receiver, simulated, STREAMS | values).returncode == 0
+            assert send(running.receiver, three_streams, STREAMS | values).returncode == 0
             wait_until(
                 lambda scan=scan: total(running.metrics()["vis_receive_sets_closed_total"]) == scan,
                 "the scan has ended and its set is closed",
@@ -133,12 +114,12 @@ def test_metrics_add_up_and_are_the_ledger(monitored: Any, simulated: Path) -> N
     assert total(told["ready"]) == total(told["healthy"]) == 1
 
 
-def test_what_is_refused_is_counted_by_reason(monitored: Any, simulated: Path) -> None:
+def test_what_is_refused_is_counted_by_reason(monitored: Any, three_streams: Path) -> None:
     running = monitored({"reception.idle_timeout": 0})
     values = {"transmission.channels_per_stream": 6, "transmission.endpoints": None}
     ports = running.receiver.ports[:2]
     values["transmission.endpoints"] = ",".join(f"127.0.0.1:{port}" for port in ports)
-    assert send(running.receiver, simulated, values).returncode == 0
+    assert send(running.receiver, three_streams, values).returncode == 0
 
     def refused() -> dict[Any, float]:
         return running.metrics()["vis_receive_heaps_refused_total"].samples
@@ -151,7 +132,7 @@ def test_what_is_refused_is_counted_by_reason(monitored: Any, simulated: Path) -
 
 
 def test_the_scan_that_is_being_received_is_told(
-    monitored: Any, simulated: Path, tmp_path: Path
+    monitored: Any, three_streams: Path, tmp_path: Path
 ) -> None:
     running = monitored({"reception.idle_timeout": 0})
     values = STREAMS | {
@@ -160,7 +141,7 @@ def test_the_scan_that_is_being_received_is_told(
         "transmission.scan_id": 77,
     }
     sender = subprocess.Popen(
-        [BIN / "emu-send", *options(values), simulated], stderr=subprocess.DEVNULL
+        [BIN / "emu-send", *options(values), three_streams], stderr=subprocess.DEVNULL
     )
     try:
         scans = lambda: running.summary()["scans"]  # noqa: E731
@@ -178,122 +159,6 @@ def test_the_scan_that_is_being_received_is_told(
     assert [scan["scan_id"] for scan in summary["scans"]] == [77]
     assert not summary["lost"]
     assert (tmp_path / "received.ms").is_dir()
-
-
-def test_only_those_with_the_token_may_stop_it(monitored: Any, tmp_path: Path) -> None:
-    token_file = tmp_path / "token"
-    token_file.write_text(f"{TOKEN}\n")
-    running = monitored({"monitor.token_file": token_file})
-    for given in (
-        {},
-        {"Authorization": TOKEN},
-        {"Authorization": f"Basic {TOKEN}"},
-        {"Authorization": f"Bearer {TOKEN}x"},
-        {"Authorization": f"Bearer {TOKEN[:-1]}"},
-        {"Authorization": "Bearer "},
-        {"Authorization": b"Bearer \xff\xfe".decode("latin-1")},
-    ):
-        status, text, headers = running.ask("/stop", "POST", given)
-        assert status == 401
-        assert headers["WWW-Authenticate"] == "Bearer"
-        assert TOKEN not in text
-    assert running.status("/readyz") == 200
-    assert running.ask("/stop", "POST", {"Authorization": f"Bearer {TOKEN}"})[0] == 202
-    assert running.receiver.wait() == 0, running.receiver.log
-    assert TOKEN not in running.receiver.log
-
-
-def test_a_web_page_cannot_stop_it(monitored: Any) -> None:
-    running = monitored()
-    status, text, _ = running.ask("/stop", "POST", {"Origin": "http://evil.example"})
-    assert (status, text) == (403, "not for web pages, unless monitor.token_file is given\n")
-    assert running.status("/readyz") == 200
-
-
-OWN_HOSTS = (
-    *("127.0.0.1", "127.0.0.1:1", "[::1]", "[::1]:80", "localhost", "LocalHost.", "localhost:9"),
-    *(
-        "receive-0.receive",
-        "obs.example.org:8080",
-        "a.b.pods.example",
-        "192.0.2.77",
-        "[2001:db8::7]:1",
-    ),
-    *(
-        socket.gethostname(),
-        f"{socket.gethostname()}:8080",
-        "[::ffff:127.0.0.1]",
-        "[2001:DB8:0::7]",
-    ),
-)
-OTHER_HOSTS = (
-    *(
-        "evil.example",
-        "evil.example:8080",
-        "localhost.evil.example",
-        "obs.example.org.evil.example",
-    ),
-    *(
-        "pods.example",
-        "xpods.example",
-        "evil.example/.pods.example",
-        "evil@localhost",
-        "192.0.2.78",
-    ),
-    *("localhost evil", "localhost:80:80", "[::1", "::1]", "[::]", "2130706433", "", "[]", "*"),
-    *("\xe9.pods.example", "evil.example#.pods.example", "x" * 5000, "localhost:x", ":80", "."),
-)
-
-
-def test_only_its_own_hosts_are_answered(monitored: Any) -> None:
-    """Else a page whose name resolves to this machine could read what it answers."""
-    hosts = "receive-0.receive, obs.example.org, *.pods.example, 192.0.2.77, [2001:db8::7]"
-    running = monitored({"monitor.hosts": hosts, "monitor.bind_hostname": ""})
-    for host in OWN_HOSTS:
-        assert running.ask("/healthz", headers={"Host": host})[0] == 200, host
-    for host in OTHER_HOSTS:
-        for path in ("/summary", "/healthz", "/", "/metrics", "/nowhere"):
-            status, text, _ = running.ask(path, headers={"Host": host})
-            assert status == 421, host
-            assert text.count("\n") == 1
-            assert "is no host of this monitor" in text
-        assert running.ask("/stop", "POST", {"Host": host})[0] == 421
-    for request, status in (
-        (b"GET /healthz HTTP/1.0\r\n\r\n", b"200"),
-        (b"GET http://localhost/healthz HTTP/1.1\r\nHost: evil.example\r\n\r\n", b"200"),
-        (b"GET http://evil.example/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", b"421"),
-        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n", b"421"),
-    ):
-        with socket.create_connection(("127.0.0.1", running.port), 10) as raw:
-            raw.sendall(request)
-            assert raw.makefile("rb").read().split(b" ")[1] == status, request
-    assert running.status("/readyz") == 200
-    running.stop()
-
-
-def test_the_address_that_a_request_came_to_is_its_own(monitored: Any) -> None:
-    """As probes and Prometheus ask: by the address of the pod, whatever it is bound to."""
-    own = next((one for name, one in interface_addresses().items() if name != "lo"), "127.0.0.1")
-    running = monitored({"monitor.bind_hostname": "0.0.0.0"})  # noqa: S104 (what is tested)
-    running.host = own
-    assert running.ask("/readyz")[0] == 200
-    assert running.ask("/readyz", headers={"Host": "evil.example"})[0] == 421
-    running.stop()
-
-
-def test_every_host_can_be_allowed(monitored: Any) -> None:
-    running = monitored({"monitor.hosts": "*"})
-    assert running.ask("/summary", headers={"Host": "behind.a.proxy"})[0] == 200
-    running.stop()
-
-
-@pytest.mark.parametrize("hosts", ["a b", "a:80", "http://a", "a,[::1", "*.*.a", "a/b", "*a"])
-def test_a_host_that_can_be_none_is_refused(simulated: Path, hosts: str) -> None:
-    values = {"reception.datamodel": simulated, "monitor.hosts": hosts}
-    done = run("emu-recv", "--check", *options(values))
-    assert done.returncode == 2, done.stderr
-    assert "monitor.hosts" in done.stderr.splitlines()[-1]
-    assert "a host is a name" in done.stderr.splitlines()[-1]
 
 
 def test_a_signal_is_still_told_apart(monitored: Any) -> None:
@@ -408,13 +273,13 @@ def test_many_who_ask_cost_no_data(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])  # noqa: S104
-def test_a_port_in_use_is_named(tmp_path: Path, simulated: Path, host: str) -> None:
+def test_a_port_in_use_is_named(tmp_path: Path, three_streams: Path, host: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         values = {
-            "reception.datamodel": simulated,
+            "reception.datamodel": three_streams,
             "reception.outputfilename": tmp_path / "received.ms",
             "monitor.port": port,
             "monitor.bind_hostname": host,
@@ -424,37 +289,8 @@ def test_a_port_in_use_is_named(tmp_path: Path, simulated: Path, host: str) -> N
     assert f"monitor.port = {port} on {host} is in use" in done.stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [
-        (None, "does not exist"),
-        (b"", "is empty"),
-        (b" \n", "is empty"),
-        (b"x" * 5000, "is too large for a token"),
-        (b"two words", "holds more than one token"),
-        (b"\xc3\xa4", "holds more than one token"),
-    ],
-)
-@pytest.mark.parametrize("flags", [[], ["--check"]])
-def test_a_token_file_that_holds_none_is_refused(
-    tmp_path: Path, simulated: Path, content: bytes | None, why: str, flags: list[str]
-) -> None:
-    token_file = tmp_path / "token"
-    if content is not None:
-        token_file.write_bytes(content)
-    values = {
-        "reception.datamodel": simulated,
-        "reception.outputfilename": tmp_path / "received.ms",
-        "monitor.port": free_port(),
-        "monitor.token_file": token_file,
-    }
-    done = run("emu-recv", *flags, *options(values))
-    assert done.returncode == 2, done.stderr
-    assert f"monitor.token_file {token_file} {why}" in done.stderr.splitlines()[-1]
-
-
 def test_each_of_several_processes_has_a_port_of_its_own(
-    monitored: Any, simulated: Path, tmp_path: Path
+    monitored: Any, three_streams: Path, tmp_path: Path
 ) -> None:
     running = monitored(flags=["--processes", str(GROUPS)])
     for index in range(GROUPS):
@@ -467,7 +303,7 @@ def test_each_of_several_processes_has_a_port_of_its_own(
     for index in (1, 2):
         assert running.ask("/stop", "POST", port=index)[0] == 202
     assert running.receiver.wait() == 0, running.receiver.log
-    values = {"reception.datamodel": simulated, "monitor.port": 65534}
+    values = {"reception.datamodel": three_streams, "monitor.port": 65534}
     done = run("emu-recv", "--processes", str(GROUPS), *options(STREAMS | values))
     assert done.returncode == 2
     assert "monitor.port 65534 with 3 ports would end at 65536" in done.stderr
