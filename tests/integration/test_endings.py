@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Receive = Callable[..., Running]
 
-MODEL, SOME = 60, 12
+MODEL, SOME = 300, 12
 LOSS, INCOMPLETE = "--fail-on-loss", "--fail-on-incomplete"
 
 
