@@ -101,7 +101,6 @@ def _attack(running: Running, shape: dict[str, Any], which: tuple[int, int, int]
     seed, count, first = which
     started_s = time.monotonic()
     sent, accepted, warm_bytes = 0, 0, 0
-    state = running.receiver.state
     with Sender(running.ports) as sender:
         for batch in batches(seed, first, count):
             for number, packet in enumerate(batch):
@@ -110,16 +109,16 @@ def _attack(running: Running, shape: dict[str, Any], which: tuple[int, int, int]
             accepted += sum(map(is_packet, batch))
             running.drain()
             wait_until(
-                lambda expected=accepted: running.packets >= expected,
+                lambda expected=accepted: running.view.packets >= expected,
                 f"the packets to {sent} were taken",
             )
             if not warm_bytes and sent >= WARM * count:
                 warm_bytes = resident_bytes()
         running.look_twice()
-        assert running.packets == accepted, (running.packets, accepted)
+        assert running.view.packets == accepted, (running.view.packets, accepted)
         grown_bytes = resident_bytes() - warm_bytes
-        begun = int(state.streams["begun"].sum())
-        refused = {REASON_TEXT[r]: int(state.counters[:, r].sum()) for r in Reason}
+        begun = int(running.view.begun.sum())
+        refused = {REASON_TEXT[r]: running.refused(r) for r in Reason}
         _receive_real_data(running, sender, shape)
     outcome = running.end()
     assert sum(refused.values()) <= begun
@@ -137,7 +136,7 @@ def _receive_real_data(running: Running, sender: Sender, shape: dict[str, Any]) 
     running.settle()
     # Above what the fuzzed heaps count.
     real = Observation(**shape, seed=9, scan_id=REAL_SCAN, first_heap_count=(1 << 48) - 1000)
-    begun = running.receiver.state.streams["begun"]
+    begun = running.view.begun
     before = begun.copy()
     for stream in range(len(running.ports)):
         sender.send(stream, real.start(stream))

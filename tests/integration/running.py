@@ -13,8 +13,9 @@ from receive.command.stop import StopRequest
 from receive.config import Config
 from receive.run.plan import Plan
 from receive.run.receiver import Receiver
-from receive.stream.table.shared_types import REPEATED_START_MS, EntryState
+from receive.stream.table.shared_types import REPEATED_START_MS
 from tests.integration.recorder import Recorder
+from tests.integration.view import View
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class Running:
         self.config = Config.from_mapping({**given, **options})
         self.plan = Plan.make(self.config, observation.model)
         self.stop = StopRequest()
-        self.receiver = Receiver(self.config, self.plan, self.stop)
+        self._receiver = Receiver(self.config, self.plan, self.stop)
+        self.view = View(self._receiver)
         self._ready_file = folder / f"ready-{id(self)}.json"
         self._outcome: Outcome | None = None
         self._error: BaseException | None = None
@@ -56,7 +58,7 @@ class Running:
 
     def _run(self) -> None:
         try:
-            self._outcome = self.receiver.run([self._ready_file])
+            self._outcome = self._receiver.run([self._ready_file])
         except BaseException as error:  # noqa: BLE001 -- shown to the test
             self._error = error
 
@@ -68,44 +70,29 @@ class Running:
     def recorder(self) -> Any:
         return self.recorders[0]
 
-    @property
-    def counters(self) -> Any:
-        """Refused heaps, (groups, reasons)."""
-        return self.receiver.state.counters
-
     def refused(self, reason: int) -> int:
-        return int(self.counters[:, reason].sum())
-
-    @property
-    def packets(self) -> int:
-        return self.receiver.source.packets()
+        return int(self.view.counters[:, reason].sum())
 
     def drain(self) -> None:
         """Wait until the kernel holds no datagram for the receiver."""
-        source = self.receiver.source
-        ways_on = getattr(source.senders, "ways_on", [])
-        for opened in (*source._bound, *source.senders.beside, *ways_on):
+        for opened in self.view.sockets:
             wait_until(lambda opened=opened: not _waiting_bytes(opened), "drained")
 
     def look_twice(self) -> None:
         """Wait until the collector has looked at everything that has come so far."""
-        state = self.receiver.state
         for _ in range(2):
-            before_ms = state.get("now_ms")
-            wait_until(lambda before_ms=before_ms: state.get("now_ms") != before_ms, "next look")
+            before_ms = self.view.now_ms
+            wait_until(lambda before_ms=before_ms: self.view.now_ms != before_ms, "next look")
 
     def settle(self) -> None:
         """Wait until nothing that came so far can be taken for the next sender's."""
-        state = self.receiver.state
         wait_until(self._is_decided, "all was handed on, or refused")
-        later_ms = state.get("now_ms") + REPEATED_START_MS
-        wait_until(lambda: state.get("now_ms") > later_ms, "a start heap is a new one")
+        later_ms = self.view.now_ms + REPEATED_START_MS
+        wait_until(lambda: self.view.now_ms > later_ms, "a start heap is a new one")
 
     def _is_decided(self) -> bool:
         """Whether nothing waits but what may be the first of a sender that takes its time."""
-        state = self.receiver.state
-        waiting = state.entry_epoch[state.entry_state == EntryState.LIVE].tolist()
-        return waiting in ([], [state.settled_epoch])
+        return self.view.waiting_epochs in ([], [self.view.settled_epoch])
 
     def finish(self, timeout_s: float = PATIENCE_S) -> Outcome:
         """Wait for its end."""

@@ -277,6 +277,10 @@ class Sender:
         self.names = [_name(opened) for opened in self._sockets]
         """As a receiver calls them, one a stream."""
 
+    def break_off(self, stream: int) -> None:
+        """Close a connection, as a sender that is killed does."""
+        self._sockets[stream].close()
+
     def send(self, stream: int, packets: Iterable[bytes]) -> None:
         if self.tcp:
             self._sockets[stream].sendall(b"".join(packets))

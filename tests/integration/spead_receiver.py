@@ -63,7 +63,7 @@ class Receiver:
     def __init__(self, streams: int, *, transport: str = "udp", group: str | None = None) -> None:
         self.transport = transport
         self._host = group or "127.0.0.1"
-        self._streams = []
+        self.streams = []
         self.ports = []
         for _ in range(streams):
             opened = self._open(group)
@@ -76,7 +76,7 @@ class Receiver:
                 stream.add_udp_reader(opened)
             self.ports.append(opened.getsockname()[1])
             opened.close()  # spead2 has its own duplicate
-            self._streams.append(stream)
+            self.streams.append(stream)
 
     def _open(self, group: str | None, port: int = 0) -> socket.socket:
         kind = socket.SOCK_STREAM if self.transport == "tcp" else socket.SOCK_DGRAM
@@ -99,7 +99,7 @@ class Receiver:
         stream = spead2.recv.Stream(spead2.ThreadPool(), spead2.recv.StreamConfig(), ring)
         stream.add_udp_reader(opened)
         opened.close()
-        self._streams = [stream]
+        self.streams = [stream]
 
     @property
     def options(self) -> list[str]:
@@ -112,10 +112,10 @@ class Receiver:
 
     def collect(self) -> list[Stream]:
         """Return what came until the end of each stream."""
-        return [self._collect(stream) for stream in self._streams]
+        return [self.collected(stream) for stream in self.streams]
 
     @staticmethod
-    def _collect(stream: Any) -> Stream:
+    def collected(stream: Any) -> Stream:
         result = Stream()
         group = spead2.ItemGroup()
         for heap in stream:
@@ -131,7 +131,7 @@ class Receiver:
         return result
 
     def stop(self) -> None:
-        for stream in self._streams:
+        for stream in self.streams:
             stream.stop()
 
 

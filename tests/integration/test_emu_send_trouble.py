@@ -77,7 +77,7 @@ def test_receiver_that_starts_a_moment_later(
         transmission__transport="tcp", transmission__target_port_start=bound.getsockname()[1]
     )
     assert send(small, "-o", FAST, *target) == 0
-    assert_streams_hold([Receiver._collect(stream)], small, 3, WIDTH_HZ)
+    assert_streams_hold([Receiver.collected(stream)], small, 3, WIDTH_HZ)
     assert "connection refused; trying again for 10 s" in capsys.readouterr().err
 
 
@@ -137,7 +137,7 @@ def test_signals_end_the_streams(
     ) as sender:
         # The first dump goes out at once; when both streams have it, the next is an hour away.
         firsts = []
-        for stream in there._streams:
+        for stream in there.streams:
             group = spead2.ItemGroup()
             group.update(stream.get())
             firsts.append(group.update(stream.get()))
@@ -148,7 +148,7 @@ def test_signals_end_the_streams(
     assert "sent 1 dumps in 2 streams" in out
     assert f"{signum.name}: stopping after this dump" in err
     # The end heaps came: the streams are over without anybody stopping them.
-    assert [list(stream) for stream in there._streams] == [[], []]
+    assert [list(stream) for stream in there.streams] == [[], []]
 
 
 def test_second_signal_does_not_wait_for_a_receiver_that_is_stuck(tmp_path: Path) -> None:

@@ -345,7 +345,7 @@ def test_one_connection_of_several_that_breaks(receive: Receive) -> None:
             for index in range(4):
                 sender.send(stream, observation.low(index, stream))
         running.recorder.wait_for(4)
-        sender._sockets[1].close()
+        sender.break_off(1)
         for index in range(4, 10):
             sender.send(0, observation.low(index, 0))
         sender.send(0, observation.end(0))

@@ -17,6 +17,7 @@ from receive.stream.dumps.dump import Dump
 from receive.stream.table.shared_types import Reason
 from tests.integration.senders import Observation, Sender
 from tests.integration.test_receive_streams import assert_same
+from tests.integration.view import wait_until_over
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def pool_of_none() -> Any:
 def test_a_slow_consumer_loses_whole_dumps_is_told_so_and_recovers(receive: Receive) -> None:
     observation = Observation(times=60, packet_payload=500)
     running = receive(observation, reception__buffer_memory=TEN_BUFFERS, reception__ring_heaps=4)
-    pool = running.receiver.window.pool
+    view = running.view
     running.recorder.gate.clear()
     with Sender(running.ports) as sender:
         sender.send(0, observation.start(0))
@@ -53,14 +54,14 @@ def test_a_slow_consumer_loses_whole_dumps_is_told_so_and_recovers(receive: Rece
             sender.send(0, observation.low(index, 0))
         running.drain()
         running.look_twice()
-        assert len(pool) + pool.lent <= 10
+        assert view.free + view.lent <= 10
         running.recorder.gate.set()
-        wait_until(lambda: not pool.lent and running.receiver.window.is_empty())
+        wait_until(lambda: not view.lent and view.window_is_empty)
         running.look_twice()
         for index in range(40, 60):
-            before = running.receiver.dispatch.dumps
+            before = running.view.handed_on
             sender.send(0, observation.low(index, 0))
-            wait_until(lambda before=before: running.receiver.dispatch.dumps > before)
+            wait_until(lambda before=before: running.view.handed_on > before)
         sender.end(observation)
         outcome = running.finish()
     taken = running.recorder.taken
@@ -85,7 +86,7 @@ def test_what_is_dropped_at_the_end_of_a_scan_is_in_the_ledger(receive: Receive)
     with Sender(running.ports) as sender:
         sender.send(0, observation.stream(0))
         running.drain()
-        wait_until(lambda: bool(running.receiver.state.streams["ended"][0]))
+        wait_until(lambda: running.view.has_ended(0))
         running.recorder.gate.set()
         outcome = running.finish()
     (ledger,) = outcome.scans
@@ -113,7 +114,7 @@ def test_backpressure_makes_a_tcp_sender_wait_and_loses_nothing(receive: Receive
         ]
         for thread in threads:
             thread.start()
-        wait_until(lambda: not len(running.receiver.window.pool))
+        wait_until(lambda: not running.view.free)
         running.look_twice()
         running.recorder.gate.set()
         outcome = running.finish()
@@ -135,7 +136,7 @@ def test_backpressure_can_be_stopped(receive: Receive) -> None:
     running.recorder.gate.clear()
     with Sender(running.ports, tcp=True) as sender:
         sender.send(0, observation.stream(0))
-        wait_until(lambda: not len(running.receiver.window.pool))
+        wait_until(lambda: not running.view.free)
         running.look_twice()
         running.stop.set()
         running.recorder.gate.set()
@@ -241,7 +242,7 @@ def test_a_blocked_consumer_does_not_use_up_the_table_of_entries(
         for first in range(0, 9000, 100):
             for index in range(first, first + 100):
                 sender.send(0, observation.low(index, 0))
-            wait_until(lambda first=first: running.receiver.dispatch.dumps == first + 100)
+            wait_until(lambda first=first: running.view.handed_on == first + 100)
         running.recorder.gate.set()
         sender.end(observation)
         outcome = running.finish()
@@ -323,7 +324,7 @@ def test_joining_a_blocked_consumer_is_bounded() -> None:
     assert "has not returned" in str(thread.error)
     assert len(pool.returned) == 1
     gate.set()
-    thread._thread.join()
+    wait_until_over(thread)
     assert [dump.ticks for dump in pool.returned] == [2, 0, 1]
 
 
@@ -357,4 +358,4 @@ def test_the_lack_of_room_is_told_at_once_and_then_ever_more_rarely(
     assert "11 integrations so far, which it gets without data (8 without data were left" in second
     gate.set()
     thread.request_close()
-    thread._thread.join()
+    wait_until_over(thread)

@@ -29,7 +29,7 @@ def test_the_stop_event_closes_everything(receive: Receive) -> None:
         begin(sender, observation, range(3))
         running.recorder.wait_for(3)
         sender.send(0, observation.low(3, 0))
-        wait_until(lambda: running.receiver.state.get("head") == 4)
+        wait_until(lambda: running.view.head == 4)
         running.look_twice()
         outcome = running.end()
     assert running.recorder.closed

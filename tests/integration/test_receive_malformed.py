@@ -225,12 +225,12 @@ def test_a_single_bogus_time_loses_no_real_data(
     bogus = Observation(per_stream=per_stream, first_heap_count=70000).low(
         0, 0, BOGUS_UNIX_S[year] << 32
     )
-    state = running.receiver.state
+    view = running.view
 
     def send_bogus(sender: Sender) -> None:
-        before = state.streams["begun"][0]
+        before = int(view.begun[0])
         sender.send(0, bogus)
-        wait_until(lambda: state.streams["begun"][0] > before)
+        wait_until(lambda: view.begun[0] > before)
         running.look_twice()
 
     with Sender(running.ports) as sender:
@@ -258,7 +258,7 @@ def test_a_single_bogus_time_loses_no_real_data(
     (ledger,) = outcome.scans
     assert (ledger.missing, ledger.scan_id) == (0, observation.scan_id)
     refused = running.refused(Reason.BAD_TIME) + running.refused(Reason.LATE)
-    assert refused == running.counters.sum() == 1
+    assert refused == running.view.counters.sum() == 1
 
 
 def test_a_flood_of_bogus_times_loses_no_real_data(receive: Receive) -> None:
@@ -279,7 +279,7 @@ def test_a_flood_of_bogus_times_loses_no_real_data(receive: Receive) -> None:
         outcome = running.finish()
     assert_same(running.recorder.taken, observation)
     assert not outcome.lost
-    assert running.refused(Reason.BAD_TIME) == running.counters.sum() == 800
+    assert running.refused(Reason.BAD_TIME) == running.view.counters.sum() == 800
 
 
 def test_a_bogus_time_that_waits_when_the_receiver_is_stopped_is_counted(receive: Receive) -> None:
@@ -292,10 +292,10 @@ def test_a_bogus_time_that_waits_when_the_receiver_is_stopped_is_counted(receive
         running.recorder.wait_for(observation.times)
         sender.send(0, observation.low(0, 0, 1 << 63))
         entries = observation.times + 1
-        wait_until(lambda: running.receiver.state.get("head") == entries, "it waits")
+        wait_until(lambda: running.view.head == entries, "it waits")
         outcome = running.end()
     assert_same(running.recorder.taken, observation)
-    assert running.refused(Reason.BAD_TIME) == running.counters.sum() == 1
+    assert running.refused(Reason.BAD_TIME) == running.view.counters.sum() == 1
     assert outcome.scans[0].refused.sum() == 1
 
 

@@ -114,13 +114,12 @@ def test_heaps_of_one_packet_that_change_places_lose_nothing(
     monkeypatch.setattr(window_room, "REORDER_GRACE_S", 1.0)
     observation = Observation(times=12)
     running = receive(observation)
-    state = running.receiver.state
     heaps = [observation.low(index, 0) for index in range(12)]
     with Sender(running.ports) as sender:
         for index in range(0, 12, 2):
             for number, earlier in ((1, index + 1), (2, index)):
                 sender.send(0, heaps[earlier])
-                wait_until(lambda n=index + number: state.get("head") == n)
+                wait_until(lambda n=index + number: running.view.head == n)
                 running.look_twice()
         sender.end(observation)
         outcome = running.finish()

@@ -133,7 +133,7 @@ def test_a_sender_that_starts_again_within_a_heap_does_not_mix_the_two(receive: 
         again = Observation(packet_payload=200, seed=2)
         # A start heap is known from its repetition by its count.
         again.start(0)
-        wait_until(lambda: running.receiver.state.get("head") == 5)
+        wait_until(lambda: running.view.head == 5)
         restart = Observation(first_heap_count=500).start(0)
         sender.send(0, restart)
         begin(sender, again, range(again.times), start=False)
@@ -226,7 +226,7 @@ def test_streams_far_behind_another_begin_nothing_new(receive: Receive) -> None:
     """Their times are older than what came, but they have not gone back."""
     observation = Observation(times=50, channels=6, per_stream=2)
     running = receive(observation, reception__transport="tcp", reception__ring_heaps=4)
-    present = running.receiver.state.present[: running.plan.pool.dumps]
+    present = running.view.present
     with Sender(running.ports, tcp=True) as sender:
         sender.send(0, observation.start(0))
         for index in range(40, 46):
@@ -243,7 +243,7 @@ def test_streams_far_behind_another_begin_nothing_new(receive: Receive) -> None:
         outcome = running.finish()
     (ledger,) = outcome.scans
     assert int(ledger.received.sum()) == 6 + 2 * 2
-    assert running.receiver.state.epoch == 0
+    assert running.view.epoch == 0
 
 
 @pytest.mark.parametrize("ended", [False, True])
@@ -265,7 +265,7 @@ def test_what_is_older_than_what_was_handed_on_is_late_and_keeps_nothing_open(
         running.recorder.wait_for(6)
         if ended:
             sender.send(0, observation.end(0))
-            wait_until(lambda: bool(running.receiver.state.streams["ended"][0]), "it ended")
+            wait_until(lambda: running.view.has_ended(0), "it ended")
         for stream in (1, 2):
             sender.send(stream, observation.start(stream))
             for index in range(2):
@@ -302,9 +302,9 @@ def test_a_start_heap_lost_on_one_stream_of_a_second_run_loses_no_data(receive: 
         running.recorder.wait_for(6)
         again = Observation(per_stream=4, seed=2, first_heap_count=1000)
         # What stream 1 sends tells the new run from late heaps only by what stream 0 has sent.
-        head = running.receiver.state.get("head")
+        head = running.view.head
         sender.send(0, again.start(0) + again.low(0, 0))
-        wait_until(lambda: running.receiver.state.get("head") == head + 1)
+        wait_until(lambda: running.view.head == head + 1)
         sender.send(1, again.low(0, 1))
         begin(sender, again, range(1, again.times), start=False)
         sender.end(again)
@@ -340,13 +340,13 @@ def test_a_tcp_stream_that_is_held_up_is_waited_for(
     monkeypatch.setattr(arrivals, "LOST_END_S", 0.1)
     observation = Observation(per_stream=4)
     running = receive(observation, reception__transport="tcp", reception__dump_timeout=0.1)
-    state = running.receiver.state
+    view = running.view
     with Sender(running.ports, tcp=True) as sender:
         begin(sender, observation, range(observation.times - 1))
         sender.send(0, observation.low(observation.times - 1, 0) + observation.end(0))
-        wait_until(lambda: bool(state.streams["ended"][0]))
-        later_ms = state.get("now_ms") + 500
-        wait_until(lambda: state.get("now_ms") > later_ms or not running.alive)
+        wait_until(lambda: view.has_ended(0))
+        later_ms = view.now_ms + 500
+        wait_until(lambda: view.now_ms > later_ms or not running.alive)
         sender.send(1, observation.low(observation.times - 1, 1) + observation.end(1))
         outcome = running.finish()
     # The last integration is handed on without it; the heap is late, not lost on a dead connection.
@@ -363,14 +363,13 @@ def test_an_end_that_overtakes_the_last_heaps_cuts_nothing_off(
     monkeypatch.setattr(window_room, "ENDED_GRACE_S", 1.0)
     observation = Observation(per_stream=per_stream, packet_payload=300)
     running = receive(observation)
-    streams = running.receiver.state.streams
     with Sender(running.ports) as sender:
         begin(sender, observation, range(observation.times - 1))
         running.recorder.wait_for(observation.times - 1)
         for stream in range(len(running.ports)):
             last = observation.low(observation.times - 1, stream)
             sender.send(stream, observation.end(stream))
-            wait_until(lambda stream=stream: bool(streams["ended"][stream]))
+            wait_until(lambda stream=stream: running.view.has_ended(stream))
             running.look_twice()
             sender.send(stream, last)
         assert not running.finish().lost

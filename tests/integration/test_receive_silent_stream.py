@@ -26,7 +26,7 @@ class Turns:
     """Sends on one stream after the other, so that which heap came first is certain."""
 
     def __init__(self, running: Running, sender: Sender) -> None:
-        self._begun = running.receiver.state.streams["begun"]
+        self._begun = running.view.begun
         self._sender = sender
 
     def send(self, stream: int, *heaps: list[bytes]) -> None:

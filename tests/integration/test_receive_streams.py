@@ -281,7 +281,7 @@ def test_one_stream_after_another_is_bounded_by_the_pool(receive: Receive) -> No
     with Sender(running.ports, tcp=True) as sender:
         for stream in range(3):
             sender.send(stream, observation.stream(stream))
-            wait_until(lambda stream=stream: bool(running.receiver.state.streams["ended"][stream]))
+            wait_until(lambda stream=stream: running.view.has_ended(stream))
         outcome = running.finish()
     assert not outcome.lost
     assert_same(running.recorder.taken, observation)

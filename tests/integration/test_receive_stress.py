@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from receive.stream.table.free_buffers import NONE
 from receive.stream.table.shared_types import Reason
 from tests.integration.senders import Observation, Sender
 from tests.waiting import BOUND_S, wait_until
@@ -18,7 +17,6 @@ from tests.waiting import BOUND_S, wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from receive.stream.table.state import SharedState
     from tests.integration.recorder import Taken
     from tests.integration.running import Running
 
@@ -109,18 +107,6 @@ def test_no_heap_lands_in_the_wrong_place(receive: Receive, seed: int, threads: 
     assert running.refused(Reason.DUPLICATE) + running.refused(Reason.LATE) > 0
 
 
-def free_blocks(state: SharedState) -> set[int]:
-    """Return the blocks on the stack, each once."""
-    found: list[int] = []
-    block = int(state.free_top[0])
-    while block != NONE:
-        found.append(block)
-        assert len(found) <= len(state.free_below), "the stack is a ring"
-        block = int(state.free_below[block])
-    assert len(found) == len(set(found))
-    return set(found)
-
-
 def test_all_buffers_are_free_again_in_the_end(receive: Receive) -> None:
     """Dumps with heaps that were begun and never ended wait in quarantine, not for ever."""
     observation = Observation(times=400, per_stream=4, packet_payload=300)
@@ -130,7 +116,6 @@ def test_all_buffers_are_free_again_in_the_end(receive: Receive) -> None:
         reception__ring_heaps=6,
         reception__dump_timeout=0.1,
     )
-    pool = running.receiver.window.pool
     with Sender(running.ports) as sender:
         for index in range(200):
             for stream in range(2):
@@ -139,15 +124,15 @@ def test_all_buffers_are_free_again_in_the_end(receive: Receive) -> None:
             if index % 10 == 9:
                 running.drain()
                 running.look_twice()
-        wait_until(running.receiver.window.is_empty)
+        wait_until(lambda: running.view.window_is_empty)
         for index in range(200, 400):
             for stream in range(2):
                 sender.send(stream, observation.low(index, stream))
             running.recorder.wait_for(index)
-        wait_until(lambda: not pool.lent)
+        wait_until(lambda: not running.view.lent)
         running.look_twice()
-        assert len(pool) == running.plan.pool.dumps
-        assert free_blocks(running.receiver.state) == set(range(running.plan.pool.dumps))
-        assert not pool._quarantine
+        assert running.view.free == running.plan.pool.dumps
+        assert running.view.free_blocks == set(range(running.plan.pool.dumps))
+        assert not running.view.quarantined
         sender.end(observation)
         running.finish()

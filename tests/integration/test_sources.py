@@ -28,7 +28,7 @@ def seen_times(running: Running) -> list[int]:
 
 
 def account(running: Running) -> dict[str, Any]:
-    return running.receiver.source.account.as_dict()
+    return running.view.account
 
 
 def complete(outcome: Any, observation: Observation) -> None:
@@ -126,7 +126,7 @@ def test_two_senders_on_a_port_are_reported_by_name(
 
         def known() -> bool:
             go_on()
-            return bool(running.receiver.source.senders._gates[0]._watch.controls)
+            return running.view.sender_is_watched
 
         def told() -> bool:
             go_on()
@@ -187,11 +187,11 @@ def test_a_silent_sender_loses_its_stream(receive: Receive) -> None:
         for index in range(3):
             sender.send(0, observation.low(index, 0))
         running.recorder.wait_for(3)
-        wait_until(lambda: not running.receiver.source.account.taken, "it was let go")
+        wait_until(lambda: not running.view.taken, "it was let go")
         for index in range(3, 6):
             other.send(0, observation.low(index, 0))
         running.recorder.wait_for(6)
-        assert str(running.receiver.source.account.taken[0]) == other.names[0]
+        assert running.view.taken[0] == other.names[0]
         # The first one is a stranger now.
         sender.send(0, observation.end(0))
         wait_until(lambda: account(running)["refused_packets"] == 1, "it was refused")
@@ -238,7 +238,7 @@ def test_ten_thousand_sources_take_no_memory(receive: Receive, sources: str) -> 
         for index in range(2, observation.times):
             sender.send(0, observation.low(index, 0))
         running.recorder.wait_for(observation.times)
-        [gate] = running.receiver.source.senders._gates
+        [gate] = running.view.gates
         for held in ("_unknown", "_known", "_held"):
             assert len(getattr(gate, held, ())) <= 1024
         assert getattr(gate, "_held_bytes", 0) <= 1 << 20
@@ -280,7 +280,7 @@ def test_a_sender_that_was_silent_may_end_its_stream(receive: Receive) -> None:
         for index in range(3):
             sender.send(0, observation.low(index, 0))
         running.recorder.wait_for(3)
-        wait_until(lambda: not running.receiver.source.account.taken, "it was let go")
+        wait_until(lambda: not running.view.taken, "it was let go")
         sender.end(observation)
         complete(running.finish(), observation)
 

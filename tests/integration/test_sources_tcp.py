@@ -22,7 +22,7 @@ TCP = {"reception__transport": "tcp", "reception__dump_timeout": 1.0}
 
 
 def account(running: Running) -> dict[str, Any]:
-    return running.receiver.source.account.as_dict()
+    return running.view.account
 
 
 def complete(outcome: Any, observation: Observation) -> None:
@@ -51,7 +51,7 @@ def test_a_strangers_connection_is_closed_at_once(receive: Receive, sources: str
         sender.send(0, observation.start(0) + observation.low(0, 0))
         running.recorder.wait_for(1)
         if sources == "first":
-            wait_until(lambda: running.receiver.source.account.taken, "it is locked")
+            wait_until(lambda: running.view.taken, "it is locked")
         with connect("127.0.0.1", running.ports[0], source=STRANGER) as stranger:
             wait_until(lambda: is_closed(stranger), "the stranger was refused")
             name = f"{STRANGER}:{stranger.getsockname()[1]}"
@@ -81,7 +81,6 @@ def test_a_connection_that_brings_nothing_gives_way(
 ) -> None:
     observation = Observation()
     running = receive(observation, reception__connect_timeout=1, **TCP)
-    state = running.receiver.state
     with connect("127.0.0.1", running.ports[0], source=STRANGER) as stray:
         if brings == "noise":
             stray.sendall(b"GET / HTTP/1.1\r\n")
@@ -101,7 +100,7 @@ def test_a_connection_that_brings_nothing_gives_way(
                 assert f"{STRANGER}:{stray.getsockname()[1]} brought no heap" in lines[0]
                 assert sender.names[0] in lines[0]
                 assert account(running)["connections_given_up"] == 1
-            assert state.epoch == 0
+            assert running.view.epoch == 0
             sender.end(observation)
             outcome = running.finish()
     [scan] = outcome.scans

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from receive.stream.table.shared_types import EntryState, Reason
+from receive.stream.table.shared_types import Reason
 from tests.integration.recorder import Recorder
 from tests.integration.senders import Observation, Sender
 from tests.integration.test_receive_streams import assert_same
@@ -61,13 +61,12 @@ def small(receive: Receive, observation: Observation, **options: Any) -> Running
 
 def begun(running: Running) -> int:
     """Heaps that the network threads have looked at."""
-    return int(running.receiver.state.streams["begun"].sum())
+    return int(running.view.begun.sum())
 
 
 def buffers(running: Running) -> int:
     """Buffers that are free, lent, or filled by what comes."""
-    pool, state = running.receiver.window.pool, running.receiver.state
-    return len(pool) + pool.lent + int((state.entry_state == EntryState.LIVE).sum())
+    return running.view.free + running.view.lent + len(running.view.waiting_epochs)
 
 
 def assert_whole_or_flagged(running: Running, observation: Observation) -> list[int]:
@@ -103,12 +102,12 @@ def test_the_network_never_waits_for_a_consumer_that_takes_nothing(
         # It still has the first.
         assert not running.recorder.taken
         assert buffers(running) <= BUFFERS
-        drops = running.receiver.scans.kernel_drops.read()
+        drops = running.view.kernel_drops
         assert drops is None or not drops.sum()
         # Each heap was taken, or refused for want of a buffer and for nothing else.
         refused = running.refused(Reason.NO_BUFFER)
-        assert refused == running.counters.sum()
-        received = int(running.receiver.scans.current.received.sum())
+        assert refused == running.view.counters.sum()
+        received = running.view.received
         in_window = STREAMS * observation.times - received - refused
         assert 0 <= in_window <= STREAMS * BUFFERS
         running.recorder.gate.set()
@@ -136,23 +135,21 @@ def test_one_that_takes_a_tenth_gets_the_next_that_comes_after_each(
         reception__transport=transport,
         reception__consumer=f"{HERE}.Stepping",
     )
-    stepping, pool = running.recorder, running.receiver.window.pool
+    stepping, view = running.recorder, running.view
     after_each: list[int] = []
     with Sender(running.ports, tcp=transport == "tcp") as sender:
         for stream in range(STREAMS):
             sender.send(stream, observation.start(stream))
         for index in range(observation.times):
             if index >= SPARE + 10 and index % 10 == 0:
-                lent = pool.lent
+                lent = view.lent
                 stepping.allowed.release()
-                wait_until(lambda lent=lent: pool.lent < lent, "one was taken and given back")
+                wait_until(lambda lent=lent: view.lent < lent, "one was taken and given back")
                 running.look_twice()
                 after_each.append(index)
             for stream in range(STREAMS):
                 sender.send(stream, observation.low(index, stream))
-            wait_until(
-                lambda index=index: running.receiver.dispatch.dumps == index + 1, "handed on"
-            )
+            wait_until(lambda index=index: running.view.handed_on == index + 1, "handed on")
         stepping.go_on()
         sender.end(observation)
         outcome = running.finish()
@@ -178,7 +175,7 @@ def test_integrations_without_data_that_wait_take_little_memory(receive: Receive
             before_bytes, _ = tracemalloc.get_traced_memory()
             for stream in range(32):
                 sender.send(stream, observation.low(3000, stream))
-            wait_until(lambda: running.receiver.dispatch.dumps == 3001, "all are with the consumer")
+            wait_until(lambda: running.view.handed_on == 3001, "all are with the consumer")
             grown_bytes = tracemalloc.get_traced_memory()[0] - before_bytes
             running.recorder.gate.set()
             sender.end(observation)
