@@ -6,14 +6,20 @@ cd "$(dirname "$0")/.."
 export PYTHONUNBUFFERED=1
 
 failed=()
+# How long each tier took last time, to be told to those who wait.
+took=${VIS_RECEIVE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vis-receive}/tiers
+mkdir -p "$took"
 
 tier() {
-    local name=$1
+    local name=$1 last=
     shift
-    printf '\n== %s ==\n' "$name"
+    [[ -f $took/$name ]] && last=" ($(< "$took/$name") s last time)"
+    printf '\n== %s%s ==\n' "$name" "$last"
     local began=$SECONDS
     if "$@"; then
         printf '== %s passed in %d s ==\n' "$name" $((SECONDS - began))
+        # Tests that were chosen are others each time.
+        [[ $name == chosen\ tests ]] || printf '%d' $((SECONDS - began)) > "$took/$name"
     else
         failed+=("$name")
         printf '== %s FAILED after %d s ==\n' "$name" $((SECONDS - began))
@@ -48,19 +54,24 @@ begin_beside() {
 # Hundreds of processes would compile our own modules anew each.
 export PYTHONDONTWRITEBYTECODE=
 
-tier "ruff" ruff check .
-tier "format" ruff format --check --quiet .
-tier "mypy" mypy
-tier "architecture" lint-imports
-tier "docs" sphinx-build -q -W -b html docs docs/_build/html
+checks() {
+    tier "ruff" ruff check .
+    tier "format" ruff format --check --quiet .
+    tier "mypy" mypy
+    tier "architecture" lint-imports
+    tier "docs" sphinx-build -q -W -b html docs docs/_build/html
+}
+
 if (($#)); then
-    tier "tests" tests "$@"
+    checks
+    tier "chosen tests" tests "$@"
 else
     # Apart from the tests, since a cold build takes longer than a test may.
     tier "cluster's binaries" python -m testbed build --if-usable
     # The markers are explained in pyproject.toml.
     begin_beside releases tests/cluster -m "release and not cluster_wide"
     begin_beside cluster tests/cluster -m "not patient and (cluster_wide or not release)"
+    checks
     tier "tests of units and charts" \
         side_by_side 2 tests/integration tests/unit tests/cluster/charts -m patient
     tier "tests of commands" \

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from testbed.errors import BedError
 from testbed.places import SOURCES, builds_folder
+from testbed.took import Took
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -180,24 +181,37 @@ def binaries(report: Callable[[str], None] = to_stderr) -> Path:
         cache.mkdir(parents=True, exist_ok=True)
         with _locked(cache / "build.lock", report):
             if not folder.exists():
-                parts = [
-                    _part(component, cache / "parts" / f"{component.name}-{key}", report)
+                parts = {
+                    cache / "parts" / f"{component.name}-{key}": component
                     for component, key in keys
-                ]
-                _link(parts, folder)
+                }
+                _build_missing(parts, Took(cache / "took.json"), report)
+                _link(list(parts), folder)
                 _forget_old(cache, {of_all, *(part.name for part in parts)})
     os.utime(folder.parent)
     return folder
 
 
-def _part(component: Component, folder: Path, report: Callable[[str], None]) -> Path:
-    """Build one component, unless it is there."""
-    if folder.exists():
+def _build_missing(
+    parts: Mapping[Path, Component], took: Took, report: Callable[[str], None]
+) -> None:
+    """Build the components that are not there, and say how far it is."""
+    missing = [folder for folder in parts if not folder.exists()]
+    for folder in parts.keys() - set(missing):
         os.utime(folder)
-        return folder
-    go = _go(report)
-    report(f"building {component.name} ...")
-    began_s = time.monotonic()
+    for number, folder in enumerate(missing, start=1):
+        component = parts[folder]
+        go = _go(report)
+        which = f"{number} of {len(missing)}"
+        report(f"building {component.name} ({which}{took.last_time(component.name)}) ...")
+        began_s = time.monotonic()
+        _build(go, component, folder)
+        seconds = time.monotonic() - began_s
+        took.note(component.name, seconds)
+        report(f"{component.name} built in {seconds:.0f} s")
+
+
+def _build(go: str, component: Component, folder: Path) -> None:
     folder.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".building-") as making:
         for binary, package in component.commands.items():
@@ -207,8 +221,6 @@ def _part(component: Component, folder: Path, report: Callable[[str], None]) -> 
         for binary in component.commands:
             (Path(making) / binary).rename(made / binary)
         made.rename(folder)
-    report(f"{component.name} built in {time.monotonic() - began_s:.0f} s")
-    return folder
 
 
 def _compile(go: str, component: Component, package: str, output: Path) -> None:
