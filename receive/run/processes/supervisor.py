@@ -73,13 +73,14 @@ class _Child:
 
     def send(self, number: int) -> None:
         """Send it a signal if it still runs."""
-        if self.exit_code is None:
-            self.process.send_signal(number)
+        # Not by `Process.send_signal`: that polls, and takes the exit code from asyncio's watcher.
+        if self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.process.pid, number)
 
     async def end(self) -> None:
         """Terminate it if it still runs, and wait for its end."""
-        if self.process.returncode is None:
-            self.process.terminate()
+        self.send(signal.SIGTERM)
         await self.process.wait()
 
     def pumps(self) -> list[asyncio.Task[None]]:
