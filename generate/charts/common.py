@@ -46,7 +46,7 @@ MODEL_FETCH = (
     ),
     Value(
         "modelFetch.maxRatio",
-        "An archive that unpacks to more than so many times its size is refused. Empty: 300.",
+        "The largest allowed ratio of unpacked to packed size of an archive. Empty: 300.",
         amount(),
     ),
 )

@@ -115,6 +115,7 @@ def test_an_address_of_a_link_goes_with_its_interface(
 ) -> None:
     own = addresses_of_links()
     if not own:
+        # Only a network card has such an address: none can be made here without one.
         pytest.xfail("no interface of this machine has an address of its link")
     receiver = start_receiver(tmp_path, observation, values_for(transport, own[0]))
     assert f"Ready: {transport} {own[0]}" in receiver.log
@@ -154,6 +155,7 @@ def test_where_there_is_no_ipv4_at_all(
 ) -> None:
     """A receiver, its monitor and a sender on a machine that has IPv6 addresses only."""
     if own_network_cannot_be_had():
+        # Without one, this machine's own IPv4 addresses cannot be taken away.
         pytest.xfail("no network namespace can be made here")
     script = Path(__file__).with_name("only_ipv6.py")
     command = ["unshare", "--map-root-user", "--net", "--mount", "sh", "-ec", ONLY_IPV6, "sh"]

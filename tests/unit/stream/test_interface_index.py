@@ -45,6 +45,7 @@ def test_an_interface_is_found_by_each_of_its_addresses() -> None:
     command = ["unshare", "--map-root-user", "--net", "sh", "-ec", SEVERAL, "sh"]
     there = shutil.which("unshare") and shutil.which("ip")
     if not there or subprocess.run([*command, "true"], check=False).returncode:
+        # Without one, interfaces cannot be added to this machine.
         pytest.xfail("no network namespace can be made here")
     done = subprocess.run(
         [*command, sys.executable, "-c", TELL], capture_output=True, text=True, check=False
